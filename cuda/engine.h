@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine.h - what runs the work: the interface between the worker's session
+ * and an engine (cpu, cuda)
+ *
+ * An engine knows nothing of Xen: it gets host addresses and answers jobs. The
+ * session has checked every address, count and alignment before; an engine may
+ * rely on that, and checks only what it alone can know.
+ *
+ * Threads: all calls on one engine come from one thread (the worker's loop).
+ * An engine may have threads of its own; they never call back. Completion is
+ * by vgpu_engine_reap(), on the caller's thread.
+ *
+ * Errors are enum vgpu_status of <xen/io/vgpuif.h>; that is all an engine takes
+ * from the wire protocol, with the numbers of the built-in kernels.
+ */
+#ifndef VGPU_ENGINE_H
+#define VGPU_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VGPU_ENGINE_TEXT	96
+#define VGPU_ENGINE_WHY		256
+#define VGPU_ENGINE_OPERANDS	3
+
+struct vgpu_engine;
+struct vgpu_engine_stream;
+
+/* What does not change; "" or 0 where the engine has no such thing. */
+struct vgpu_engine_facts {
+	char engine[VGPU_ENGINE_TEXT];		/* "cuda", "cpu" */
+	char gpu_name[VGPU_ENGINE_TEXT];	/* for cpu: the processor's name */
+	char gpu_uuid[VGPU_ENGINE_TEXT];
+	char compute_capability[VGPU_ENGINE_TEXT];
+	char driver_version[VGPU_ENGINE_TEXT];
+	char builtins[2 * VGPU_ENGINE_TEXT];	/* names, separated by spaces */
+	uint64_t memory;			/* bytes */
+};
+
+/* What changes; 0 where unknown. Units as in struct vgpu_info. */
+struct vgpu_engine_info {
+	uint64_t mem_total;
+	uint64_t mem_free;
+	uint32_t temperature_mc;
+	uint32_t power_mw;
+	uint32_t utilization;
+};
+
+/*
+ * A job: one built-in kernel, or a fence (kernel 0). The caller owns it and
+ * must leave it and its operands' memory alone from vgpu_engine_submit() until
+ * vgpu_engine_reap() has returned it.
+ *
+ * @stream:	jobs of one stream take effect in order
+ * @kernel:	enum vgpu_kernel, or 0: a fence, done when all earlier jobs of
+ *		the stream are
+ * @param:	the kernel's parameter
+ * @operand:	host memory, 4-byte aligned; count in elements of 4 bytes. An
+ *		input may be mapped read-only. Memory that another party writes
+ *		meanwhile gives undefined results, never undefined behaviour.
+ * @status:	out: enum vgpu_status
+ * @time_ns:	out: nanoseconds the engine was busy with this job
+ * @next:	the engine's, while it has the job; then the list of reaped jobs
+ * @owner:	the caller's
+ */
+struct vgpu_engine_operand {
+	void *host;
+	uint64_t count;
+};
+
+struct vgpu_job {
+	struct vgpu_engine_stream *stream;
+	uint16_t kernel;
+	uint32_t param;
+	struct vgpu_engine_operand operand[VGPU_ENGINE_OPERANDS];
+	uint16_t status;
+	uint64_t time_ns;
+	struct vgpu_job *next;
+	void *owner;
+};
+
+/*
+ * Configuration of an engine.
+ *
+ * @gpu:	index as NVML counts (cuda only)
+ * @threads:	worker threads (cpu only); 0: one per processor
+ */
+struct vgpu_engine_config {
+	unsigned int gpu;
+	unsigned int threads;
+};
+
+struct vgpu_engine_ops {
+	const char *name;
+	/*
+	 * Passes the engine's sanity gate, then returns it; blocks (for cuda up
+	 * to seconds). On failure NULL, with one line in why: what failed and,
+	 * where known, what to do.
+	 */
+	struct vgpu_engine *(*open)(const struct vgpu_engine_config *cfg,
+				    char why[VGPU_ENGINE_WHY]);
+	/* All jobs have been reaped, all streams destroyed. Blocks shortly. */
+	void (*close)(struct vgpu_engine *eng);
+	void (*facts)(struct vgpu_engine *eng, struct vgpu_engine_facts *out);
+	void (*info)(struct vgpu_engine *eng, struct vgpu_engine_info *out);
+	/* NULL: out of memory. Does not block. */
+	struct vgpu_engine_stream *(*stream_create)(struct vgpu_engine *eng);
+	/* No job of it is with the engine. */
+	void (*stream_destroy)(struct vgpu_engine *eng,
+			       struct vgpu_engine_stream *stream);
+	/*
+	 * Takes the job, always: a failure is in the status of the job when
+	 * reaped. Does not block for the work itself.
+	 */
+	void (*submit)(struct vgpu_engine *eng, struct vgpu_job *job);
+	/*
+	 * Returns the finished jobs, linked by next, oldest first, or NULL.
+	 * Does not block.
+	 */
+	struct vgpu_job *(*reap)(struct vgpu_engine *eng);
+	/*
+	 * A descriptor that polls readable when a job has finished since the
+	 * last reap (reap clears it). Stays the same for the engine's life.
+	 */
+	int (*fd)(struct vgpu_engine *eng);
+};
+
+/* Every engine starts with this, so that the inlines below find its ops. */
+struct vgpu_engine {
+	const struct vgpu_engine_ops *ops;
+};
+
+extern const struct vgpu_engine_ops vgpu_engine_cpu;
+extern const struct vgpu_engine_ops vgpu_engine_cuda;
+
+/* "cpu", "cuda", or NULL where there is no engine of that name. */
+const struct vgpu_engine_ops *vgpu_engine_by_name(const char *name);
+
+/*
+ * Opens the engine of that name; "auto" is cuda, and where its gate fails cpu,
+ * with cuda's reason left in why. On failure NULL and why.
+ */
+struct vgpu_engine *vgpu_engine_open(const char *name,
+				     const struct vgpu_engine_config *cfg,
+				     char why[VGPU_ENGINE_WHY]);
+
+static inline void vgpu_engine_close(struct vgpu_engine *eng)
+{
+	eng->ops->close(eng);
+}
+
+static inline void vgpu_engine_facts(struct vgpu_engine *eng,
+				     struct vgpu_engine_facts *out)
+{
+	eng->ops->facts(eng, out);
+}
+
+static inline void vgpu_engine_info(struct vgpu_engine *eng,
+				    struct vgpu_engine_info *out)
+{
+	eng->ops->info(eng, out);
+}
+
+static inline struct vgpu_engine_stream *
+vgpu_engine_stream_create(struct vgpu_engine *eng)
+{
+	return eng->ops->stream_create(eng);
+}
+
+static inline void vgpu_engine_stream_destroy(struct vgpu_engine *eng,
+					      struct vgpu_engine_stream *stream)
+{
+	eng->ops->stream_destroy(eng, stream);
+}
+
+static inline void vgpu_engine_submit(struct vgpu_engine *eng,
+				      struct vgpu_job *job)
+{
+	eng->ops->submit(eng, job);
+}
+
+static inline struct vgpu_job *vgpu_engine_reap(struct vgpu_engine *eng)
+{
+	return eng->ops->reap(eng);
+}
+
+static inline int vgpu_engine_fd(struct vgpu_engine *eng)
+{
+	return eng->ops->fd(eng);
+}
+
+#endif /* VGPU_ENGINE_H */
