@@ -4,8 +4,9 @@
  * and an engine (cpu, cuda)
  *
  * An engine knows nothing of Xen: it gets host addresses and answers jobs. The
- * session has checked every address, count and alignment before; an engine may
- * rely on that, and checks only what it alone can know.
+ * session has checked every address and count before; an engine relies on that
+ * and refuses (VGPU_RSP_INVALID) only what cannot be a job: operands of
+ * different counts, misaligned, or NULL with a count.
  *
  * Threads: all calls on one engine come from one thread (the worker's loop).
  * An engine may have threads of its own; they never call back. Completion is
@@ -61,7 +62,8 @@ struct vgpu_engine_info {
  *		input may be mapped read-only. Memory that another party writes
  *		meanwhile gives undefined results, never undefined behaviour.
  * @status:	out: enum vgpu_status
- * @time_ns:	out: nanoseconds the engine was busy with this job
+ * @time_ns:	out: nanoseconds the engine was busy with this job, from the
+ *		start of the first part to the end of the last
  * @next:	the engine's, while it has the job; then the list of reaped jobs
  * @owner:	the caller's
  */

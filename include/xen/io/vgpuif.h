@@ -19,18 +19,26 @@
 #include <linux/build_bug.h>
 #include <xen/interface/io/ring.h>
 #include <xen/interface/grant_table.h>
+#elif defined(VGPUIF_NO_RING)
+/* Numbers and layouts alone, for what knows nothing of Xen: the engines. */
+#include <stdint.h>
+typedef uint32_t grant_ref_t;
 #else
 #include <stdint.h>
 #include <string.h>
 #include <xen/xen.h>
 #include <xen/grant_table.h>
-/* ring.h wants the barriers of its user; x86 and Arm both have these. */
-#ifndef xen_mb
+#include <xen/io/ring.h>
+/*
+ * ring.h leaves the barriers to its user, or, without an interface version,
+ * calls names that only kernels have. x86 and Arm both have these.
+ */
+#undef xen_mb
+#undef xen_rmb
+#undef xen_wmb
 #define xen_mb()  __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define xen_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define xen_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
-#endif
-#include <xen/io/ring.h>
 #endif
 
 /*
@@ -684,8 +692,8 @@ struct vgpu_handle_req {
  * offset - uint64_t, octets from the object's start, multiple of 4 for the
  *      sum of it and the buffer's first_offset
  *
- * Two operands of one request that share an octet must be the same range,
- * else the result is undefined.
+ * An output operand that shares an octet with another operand of the request
+ * must be the same range, else the result is undefined.
  */
 struct vgpu_operand {
 	uint32_t handle;
@@ -1019,7 +1027,9 @@ VGPUIF_RSP_AT(retired, 6);
 VGPUIF_RSP_AT(time_ns, 8);
 VGPUIF_RSP_AT(value, 16);
 
+#ifndef VGPUIF_NO_RING
 /* struct vgpu_sring, vgpu_front_ring, vgpu_back_ring */
 DEFINE_RING_TYPES(vgpu, struct vgpu_request, struct vgpu_response);
+#endif
 
 #endif /* __XEN_PUBLIC_IO_VGPUIF_H__ */

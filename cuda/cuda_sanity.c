@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/*
+ * cuda_sanity.c - can this host run CUDA work? The engine's gate, step by step
+ *
+ * A program of one thread for administrators: goes through the same gate as
+ * the cuda engine, prints what each step found, and ends with one line that
+ * says PASSED or FAILED. Leaves nothing behind on the GPU.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cuda_device.h"
+
+static void usage(FILE *to)
+{
+	fputs("Usage: cuda_sanity [--gpu N]\n"
+	      "\n"
+	      "Checks, step by step, that GPU number N (as nvidia-smi counts; default 0) can\n"
+	      "run the backend's work: driver, device, memory, copies, and a kernel whose\n"
+	      "result is compared bit by bit. Exit status: 0 passed, 1 failed, 2 wrong usage.\n",
+	      to);
+}
+
+static void say(const char *step, const char *found)
+{
+	printf("%-22s ok: %s\n", step, found);
+	fflush(stdout);
+}
+
+static int parse_gpu(const char *text, unsigned int *gpu)
+{
+	char *end;
+	unsigned long value;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || errno || value > 4095)
+		return -1;
+	*gpu = (unsigned int)value;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "gpu", required_argument, NULL, 'g' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	char why[VGPU_ENGINE_WHY] = "";
+	struct cuda_device dev;
+	unsigned int gpu = 0;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (opt) {
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			puts("cuda_sanity " VGPU_VERSION);
+			return 0;
+		case 'g':
+			if (!parse_gpu(optarg, &gpu))
+				break;
+			fprintf(stderr, "cuda_sanity: --gpu %s: not a number of a GPU\n",
+				optarg);
+			return 2;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		return 2;
+	}
+	if (cuda_device_open(&dev, gpu, say, why)) {
+		printf("cuda_sanity: FAILED: %s\n", why);
+		return 1;
+	}
+	printf("cuda_sanity: PASSED: GPU %u, %s\n", gpu, dev.facts.gpu_name);
+	cuda_device_close(&dev);
+	return 0;
+}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+#
+# The engines and cuda_sanity. ENGINE_OBJS and ENGINE_LIBS are what a program
+# that runs engines links. Without the CUDA toolkit the cuda engine is left out
+# and says so when it is opened.
+
+CUDA_HOME ?= $(firstword $(patsubst %/bin/nvcc,%,$(wildcard \
+	/usr/local/cuda/bin/nvcc /usr/lib/nvidia-cuda-toolkit/bin/nvcc)))
+NVCC = $(CUDA_HOME)/bin/nvcc
+CUDA_H := $(firstword $(wildcard $(CUDA_HOME)/include/cuda.h /usr/include/cuda.h))
+HAVE_CUDA := $(if $(and $(wildcard $(NVCC)),$(CUDA_H)),y)
+
+ENGINE_LIBS := -ldl -lpthread -lm
+ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine.o pool.o engine_cpu.o)
+
+# The reference: exact IEEE arithmetic, and loops in vector instructions.
+$(B)/obj/cuda/engine_cpu.o: CFLAGS += -O3 -ffp-contract=off
+
+ifeq ($(HAVE_CUDA),y)
+
+CUDA_OBJS := $(addprefix $(B)/obj/cuda/,cuda_driver.o cuda_nvml.o \
+	cuda_device.o kernels_fatbin.o)
+ENGINE_OBJS += $(B)/obj/cuda/engine_cuda.o $(CUDA_OBJS)
+
+$(addprefix $(B)/obj/cuda/,cuda_driver.o cuda_device.o engine_cuda.o \
+	cuda_sanity.o): CFLAGS += -isystem $(dir $(CUDA_H))
+
+# Machine code for Hopper, and PTX that the driver compiles for any other GPU
+# from Turing on. Exact arithmetic, said in full.
+$(B)/obj/cuda/kernels.fatbin: cuda/kernels.cu
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  NVCC    $<")
+	$(Q)$(NVCC) -fatbin -gencode arch=compute_90,code=sm_90 \
+		-gencode arch=compute_75,code=compute_75 \
+		-ftz=false -fmad=false -prec-div=true -prec-sqrt=true -o $@ $<
+
+$(B)/obj/cuda/kernels_fatbin.o: cuda/kernels_fatbin.S $(B)/obj/cuda/kernels.fatbin
+	$(if $(Q),@echo "  AS      $<")
+	$(Q)$(CC) $(CFLAGS) -DKERNELS_FATBIN='"$(B)/obj/cuda/kernels.fatbin"' -c -o $@ $<
+
+$(B)/bin/cuda_sanity: $(B)/obj/cuda/cuda_sanity.o $(CUDA_OBJS)
+	$(call link,$^ $(ENGINE_LIBS))
+
+ALL += $(B)/bin/cuda_sanity
+INSTALL_TARGETS += install-cuda
+
+.PHONY: install-cuda
+install-cuda: $(B)/bin/cuda_sanity
+	$(INSTALL) -D -m 755 $< $(DESTDIR)$(SBINDIR)/cuda_sanity
+
+else
+
+ENGINE_OBJS += $(B)/obj/cuda/engine_nocuda.o
+
+ALL += no-cuda
+
+.PHONY: no-cuda
+no-cuda:
+	@echo 'xen-vgpu: the CUDA toolkit (nvcc, cuda.h) is missing: built without the cuda engine and cuda_sanity (set CUDA_HOME where it is)'
+
+endif
+
+ALL += $(ENGINE_OBJS)
+
+include tests/conformance/module.mk

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/*
+ * engine_conformance.c - does an engine do what engine.h says?
+ *
+ * One list of cases for every engine, so that the cpu engine may stand for a
+ * GPU in every other test. Prints TAP. Engines that are not there are skipped
+ * with the reason, unless they are asked for by name.
+ */
+#include <getopt.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conformance.h"
+
+static int nr_tests, nr_failed;
+
+static void tap(bool ok, const char *label, const char *name, const char *wrong)
+{
+	nr_tests++;
+	if (!ok)
+		nr_failed++;
+	printf("%sok %d - %s: %s\n", ok ? "" : "not ", nr_tests, label, name);
+	if (!ok)
+		printf("# %s\n", wrong);
+	fflush(stdout);
+}
+
+static void skip(const char *label, const char *name, const char *why)
+{
+	nr_tests++;
+	printf("ok %d - %s: %s # SKIP %s\n", nr_tests, label, name, why);
+}
+
+static void run_cases(struct run *r, const struct conformance_case *cases)
+{
+	for (; cases->name; cases++) {
+		if ((cases->when == UNLESS_QUICK && r->quick) ||
+		    (cases->when == IF_HUGE && !r->huge)) {
+			skip(r->label, cases->name,
+			     r->quick ? "--quick" : "without --huge");
+			continue;
+		}
+		r->wrong[0] = '\0';
+		cases->run(r);
+		tap(!r->wrong[0], r->label, cases->name, r->wrong);
+	}
+}
+
+static void run_engine(struct run *r, bool asked_for)
+{
+	char why[VGPU_ENGINE_WHY] = "";
+
+	r->eng = vgpu_engine_open(r->engine, &r->cfg, why);
+	if (!r->eng && asked_for) {
+		tap(false, r->label, "opens", why);
+		return;
+	}
+	if (!r->eng) {
+		skip(r->label, "opens", why);
+		return;
+	}
+	run_cases(r, result_cases);
+	run_cases(r, order_cases);
+	run_cases(r, life_cases);
+	vgpu_engine_close(r->eng);
+}
+
+/* Names, and that "auto" says which engine it chose and why. */
+static void case_names(struct run *r)
+{
+	struct vgpu_engine_facts facts;
+	char why[VGPU_ENGINE_WHY] = "";
+
+	CHECK(r, vgpu_engine_by_name("cpu") == &vgpu_engine_cpu, "cpu");
+	CHECK(r, vgpu_engine_by_name("cuda") == &vgpu_engine_cuda, "cuda");
+	CHECK(r, !vgpu_engine_by_name("cud") && !vgpu_engine_by_name(""),
+	      "names that are none");
+	CHECK(r, !vgpu_engine_open("tpu", &r->cfg, why) && strstr(why, "tpu"),
+	      "open of \"tpu\" says \"%.200s\"", why);
+	memset(why, 'x', sizeof(why) - 1);
+	r->eng = vgpu_engine_open("auto", &r->cfg, why);
+	CHECK(r, r->eng, "auto: %.200s", why);
+	if (!r->eng)
+		return;
+	vgpu_engine_facts(r->eng, &facts);
+	CHECK(r, !strcmp(facts.engine, "cuda") ? !why[0] :
+		 !strcmp(facts.engine, "cpu") && why[0] && why[0] != 'x',
+	      "auto chose %s and says \"%.200s\"", facts.engine, why);
+	printf("# auto: %s%s%s\n", facts.engine, why[0] ? ", since cuda: " : "",
+	       why);
+	vgpu_engine_close(r->eng);
+}
+
+static const struct conformance_case name_cases[] = {
+	{ "by name", case_names, ALWAYS },
+	{ NULL, NULL, ALWAYS },
+};
+
+static void usage(FILE *to)
+{
+	fputs("Usage: engine_conformance [--engine NAME]... [--quick | --huge]\n"
+	      "\n"
+	      "  --engine NAME  only this engine (cpu, cuda), which must then be there\n"
+	      "  --quick        small operands, for a run under a sanitizer\n"
+	      "  --huge         also 256 Mi elements (4 GiB of memory), and more than 2^31\n",
+	      to);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "engine", required_argument, NULL, 'e' },
+		{ "quick", no_argument, NULL, 'q' },
+		{ "huge", no_argument, NULL, 'H' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct run runs[] = {
+		{ .label = "cpu", .engine = "cpu" },
+		{ .label = "cpu with 1 thread", .engine = "cpu",
+		  .cfg = { .threads = 1 } },
+		{ .label = "cpu with 5 threads", .engine = "cpu",
+		  .cfg = { .threads = 5 } },
+		{ .label = "cuda", .engine = "cuda" },
+	};
+	struct run names = { .label = "engines", .engine = "auto" };
+	const char *asked[8];
+	int nr_asked = 0, opt;
+	bool quick = false, huge = false;
+	size_t i;
+
+	/* An arena per thread would look like a leak of address space. */
+	mallopt(M_ARENA_MAX, 1);
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt == 'e' && nr_asked < 8) {
+			asked[nr_asked++] = optarg;
+		} else if (opt == 'q') {
+			quick = true;
+		} else if (opt == 'H') {
+			huge = true;
+		} else {
+			usage(opt == 'h' ? stdout : stderr);
+			return opt == 'h' ? 0 : 2;
+		}
+	}
+	for (int k = 0; k < nr_asked; k++) {
+		if (vgpu_engine_by_name(asked[k]))
+			continue;
+		fprintf(stderr, "engine_conformance: no engine is called \"%s\"\n",
+			asked[k]);
+		return 2;
+	}
+	run_cases(&names, name_cases);
+	for (i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+		bool wanted = false;
+
+		for (int k = 0; k < nr_asked; k++)
+			wanted |= !strcmp(asked[k], runs[i].engine);
+		if (nr_asked && !wanted)
+			continue;
+		runs[i].quick = quick;
+		runs[i].huge = huge;
+		run_engine(&runs[i], wanted);
+	}
+	printf("1..%d\n", nr_tests);
+	return nr_failed ? 1 : 0;
+}
