@@ -86,7 +86,7 @@ typedef uint32_t grant_ref_t;
  * /local/domain/0/backend/vgpu/7/0/gpu = "0"
  * /local/domain/0/backend/vgpu/7/0/mem = "4294967296"
  * /local/domain/0/backend/vgpu/7/0/versions = "1"
- * /local/domain/0/backend/vgpu/7/0/ops = "nop info buffer-map buffer-unmap builtin fence"
+ * /local/domain/0/backend/vgpu/7/0/ops = "nop info buffer-map buffer-unmap builtin fence ctx-destroy"
  * /local/domain/0/backend/vgpu/7/0/builtins = "vector-add"
  * /local/domain/0/backend/vgpu/7/0/max-ring-page-order = "4"
  * /local/domain/0/backend/vgpu/7/0/max-arena-pages = "256"
@@ -716,7 +716,8 @@ struct vgpu_builtin_req {
  * last FENCE, else VGPU_RSP_OK.
  * STREAM_DESTROY - a FENCE after which the stream is gone.
  * CTX_DESTROY - waits for all streams of the context, then frees everything
- * it owns, guest buffers included.
+ * it owns, guest buffers included. Until it is answered, other requests of the
+ * context are VGPU_RSP_BUSY.
  *
  * All of the body is reserved.
  */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backd.h - the supervisor's state, shared by its files
+ *
+ * One process, one thread, one struct backd. What changes it: watches of
+ * xenstore, messages and deaths of children, signals, and time; all of that
+ * comes through the loop in vgpubackd.c.
+ */
+#ifndef VGPU_BACKEND_BACKD_H
+#define VGPU_BACKEND_BACKD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xenstore.h>
+
+#include "device.h"
+#include "offer.h"
+
+/* Own domain's backends; relative, so that a driver domain finds its own. */
+#define BACKEND_DIR "backend/" VGPUIF_CLASS
+
+/*
+ * @devices: all known, unordered; changed by scan() alone
+ * @rescan: something happened that scan() must see
+ * @stopping: SIGTERM came: every device is being closed, none is offered
+ */
+struct backd {
+	struct xs_handle *xs;
+	struct offers offers;
+	struct device *devices;
+	bool rescan;
+	bool stopping;
+};
+
+/*
+ * Brings the list of devices in line with xenstore: what is there is found or
+ * made and checked, what is not is stopped and, once it has no worker, freed.
+ * Removes what domains that are gone have left. Idempotent, so that no event
+ * needs to be understood, only noticed.
+ */
+void scan(struct backd *bd);
+
+/* NULL: not known. */
+struct device *scan_find(struct backd *bd, uint32_t domid, uint32_t devid);
+
+#endif /* VGPU_BACKEND_BACKD_H */

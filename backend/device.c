@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: MIT
+/*
+ * device.c - the life of one device: offer, check, start, close (see device.h)
+ *
+ * Every step is taken from what xenstore says now, never from what an event
+ * said: a step that was missed is made up for at the next look.
+ */
+#include "device.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "backd.h"
+#include "clock.h"
+#include "log.h"
+#include "negotiate.h"
+#include "vgpu_nodes.h"
+
+/* An engine may take seconds to open. */
+#define START_MS 60000
+/* A detach or a shutdown: work may end, and five seconds are the end of it. */
+#define STOP_MS 4000
+/* Nobody is left to see the result; every grant still mapped is a zombie. */
+#define GONE_MS 300
+/* How much longer than it was told a worker may take to end. */
+#define GRACE_MS 1000
+#define NEGOTIATE_TRIES 8
+
+/* What both ends say. Unknown: the node is missing or no xenbus state. */
+struct view {
+	enum xenbus_state back;
+	enum xenbus_state front;
+	bool online;
+};
+
+static bool look(const struct device *d, struct view *v)
+{
+	struct xs_handle *xs = d->bd->xs;
+	uint64_t n;
+
+	if (!store_read_uint(xs, XBT_NULL, d->dir, VGPU_NODE_STATE,
+			     XenbusStateReconfigured, &n))
+		return false;
+	v->back = n;
+	v->online = store_read_uint(xs, XBT_NULL, d->dir, VGPU_NODE_ONLINE, 1,
+				    &n) &&
+		    n == 1;
+	v->front = XenbusStateUnknown;
+	if (store_read_uint(xs, XBT_NULL, d->front, VGPU_NODE_STATE,
+			    XenbusStateReconfigured, &n))
+		v->front = n;
+	return true;
+}
+
+static void write_state(struct device *d, enum xenbus_state state)
+{
+	char text[4], error[2 * WORKER_WHY];
+	struct store_node nodes[] = {
+		{VGPU_NODE_STATE, text},
+		{VGPU_NODE_ERROR, error},
+	};
+
+	snprintf(text, sizeof(text), "%d", state);
+	log_sanitize(error, sizeof(error), d->why, strlen(d->why));
+	store_update(d->bd->xs, d->dir, nodes, *d->why ? 2 : 1);
+	d->written = state;
+}
+
+static void closed(struct device *d)
+{
+	write_state(d, XenbusStateClosed);
+	d->phase = DEV_CLOSED;
+	d->deadline = 0;
+	log_event(LOG_INFO, "closed", F_DEV(d));
+}
+
+/*
+ * Begins to close. A worker that serves is told to finish within ms; one that
+ * is still starting has nothing to finish.
+ */
+static void begin_close(struct device *d, uint32_t ms)
+{
+	const struct msg m = {.type = MSG_STOP, .deadline_ms = ms};
+
+	write_state(d, XenbusStateClosing);
+	if (!d->worker.pid)
+		return closed(d);
+	if (d->phase != DEV_CONNECTED ||
+	    send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+		    sizeof(m))
+		child_kill(&d->worker);
+	d->phase = DEV_STOPPING;
+	d->deadline = clock_ms() + ms + GRACE_MS;
+}
+
+void device_stop(struct device *d)
+{
+	if (d->phase == DEV_NEW || d->phase == DEV_CLOSED ||
+	    d->phase == DEV_STOPPING)
+		return;
+	log_event(LOG_INFO, "closing", F_DEV(d));
+	d->why[0] = '\0';
+	begin_close(d, d->gone ? GONE_MS : STOP_MS);
+}
+
+/* Says why, and closes; why may be what a guest or a worker wrote. */
+static void refuse(struct device *d, const char *why)
+{
+	log_sanitize(d->why, sizeof(d->why), why, strlen(why));
+	log_event(LOG_WARN, "refused", F_DEV(d), F_STR("why", d->why));
+	pace_charge(&d->pace, clock_ms(), PACE_FAILURE_MS);
+	begin_close(d, STOP_MS);
+}
+
+/* A number the toolstack may have written; false where it is no such number. */
+static bool backend_number(struct device *d, const char *node, uint64_t max,
+			   uint64_t *out)
+{
+	*out = 0;
+	return store_read_uint(d->bd->xs, XBT_NULL, d->dir, node, max, out) ||
+	       !store_exists(d->bd->xs, XBT_NULL, d->dir, node);
+}
+
+/*
+ * The toolstack's frontend node must name the directory that belongs to this
+ * backend: a frontend elsewhere would be another domain's, or a copy.
+ */
+static bool frontend_is_ours(struct device *d)
+{
+	unsigned int len;
+	uint64_t id;
+	char *path = store_read(d->bd->xs, XBT_NULL, d->dir, VGPU_NODE_FRONTEND,
+				&len);
+	bool ok =
+		path && len == strlen(d->front) && !memcmp(path, d->front, len);
+
+	free(path);
+	return ok &&
+	       store_read_uint(d->bd->xs, XBT_NULL, d->dir,
+			       VGPU_NODE_FRONTEND_ID, UINT32_MAX, &id) &&
+	       id == d->domid;
+}
+
+static void offer(struct device *d)
+{
+	struct store_node nodes[OFFER_NODES + 2];
+	const struct offer *o;
+	char text[4];
+	unsigned int n;
+	uint64_t gpu;
+
+	if (!frontend_is_ours(d))
+		return refuse(d, "frontend or frontend-id is not that of this "
+				 "backend directory");
+	if (!backend_number(d, VGPU_NODE_GPU, BACK_MAX_GPUS - 1, &gpu))
+		return refuse(d, "gpu is not the index of a GPU");
+	o = offers_get(&d->bd->offers, gpu);
+	if (o->state == OFFER_FAILED)
+		return refuse(d, o->why);
+	if (o->state != OFFER_PASSED)
+		return;
+	n = offer_nodes(o, nodes);
+	snprintf(text, sizeof(text), "%d", XenbusStateInitWait);
+	nodes[n++] = (struct store_node){VGPU_NODE_ERROR, NULL};
+	nodes[n++] = (struct store_node){VGPU_NODE_STATE, text};
+	if (!store_update(d->bd->xs, d->dir, nodes, n))
+		return;
+	d->written = XenbusStateInitWait;
+	d->why[0] = '\0';
+	d->phase = DEV_OFFERED;
+	pace_charge(&d->pace, clock_ms(), PACE_OFFER_MS);
+	log_event(LOG_INFO, "offered", F_DEV(d), F_NUM("gpu", gpu),
+		  F_STR("engine", o->fact[FACT_ENGINE]));
+}
+
+struct node_source {
+	struct device *d;
+	xs_transaction_t t;
+};
+
+static char *read_node(void *arg, const char *node, unsigned int *len)
+{
+	const struct node_source *src = arg;
+
+	return store_read(src->d->bd->xs, src->t, src->d->front, node, len);
+}
+
+/* In one transaction, so that all values are of one moment. */
+static bool read_frontend(struct device *d, struct worker_config *cfg,
+			  char why[WORKER_WHY])
+{
+	struct node_source src = {.d = d};
+	bool ok;
+
+	for (int i = 0; i < NEGOTIATE_TRIES; i++) {
+		src.t = xs_transaction_start(d->bd->xs);
+		if (src.t == XBT_NULL)
+			break;
+		ok = negotiate(read_node, &src, cfg, why);
+		if (xs_transaction_end(d->bd->xs, src.t, false))
+			return ok;
+		if (errno != EAGAIN)
+			break;
+	}
+	snprintf(why, WORKER_WHY, "frontend's nodes cannot be read: %s",
+		 strerror(errno));
+	return false;
+}
+
+static void start(struct device *d)
+{
+	struct msg m = {.type = MSG_CONFIG};
+	struct worker_config *cfg = &m.u.config;
+	char why[WORKER_WHY];
+	uint64_t gpu;
+
+	if (!read_frontend(d, cfg, why))
+		return refuse(d, why);
+	if (!backend_number(d, VGPU_NODE_GPU, BACK_MAX_GPUS - 1, &gpu))
+		return refuse(d, "gpu is not the index of a GPU");
+	if (!backend_number(d, VGPU_NODE_MEM, UINT64_MAX, &cfg->mem_quota))
+		return refuse(d, "mem is not a number of bytes");
+	cfg->gpu = gpu;
+	cfg->domid = d->domid;
+	cfg->devid = d->devid;
+	cfg->log_level = log_get_level();
+	snprintf(cfg->engine, sizeof(cfg->engine), "%s", d->bd->offers.engine);
+	if (!child_spawn_worker(&d->worker))
+		return refuse(d, "cannot start a worker");
+	d->phase = DEV_STARTING;
+	d->deadline = clock_ms() + START_MS;
+	log_event(LOG_INFO, "starting", F_DEV(d), F_NUM("pid", d->worker.pid),
+		  F_NUM("ring_order", cfg->ring_order),
+		  F_NUM("event_channel", cfg->event_channel),
+		  F_NUM("arena_pages", cfg->arena_pages));
+	if (send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	    sizeof(m))
+		child_kill(&d->worker);
+}
+
+static void check_new(struct device *d, const struct view *v)
+{
+	if (d->gone)
+		return;
+	if (!v->online || v->front == XenbusStateClosing ||
+	    v->front == XenbusStateUnknown)
+		return closed(d);
+	offer(d);
+}
+
+static void check_closed(struct device *d, const struct view *v)
+{
+	uint64_t ready = pace_ready_at(&d->pace);
+
+	/* A detach of what is closed already. */
+	if (v->back != XenbusStateClosed)
+		write_state(d, XenbusStateClosed);
+	if (!v->online || d->gone ||
+	    (v->front != XenbusStateInitialising &&
+	     v->front != XenbusStateClosed))
+		return;
+	d->deadline = ready > clock_ms() ? ready : 0;
+	if (d->deadline)
+		return;
+	d->phase = DEV_NEW;
+	check_new(d, v);
+}
+
+/* Does the frontend's state fit a device in this phase? */
+static bool front_fits(const struct device *d, enum xenbus_state front)
+{
+	switch (front) {
+	case XenbusStateInitialised:
+	case XenbusStateConnected:
+		return true;
+	case XenbusStateInitialising:
+	case XenbusStateClosed:
+		return d->phase == DEV_OFFERED;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The directory was removed and made anew between two looks: what we know is
+ * about a device that is no more, and its state is not ours to write.
+ */
+static void recreated(struct device *d)
+{
+	log_event(LOG_INFO, "recreated", F_DEV(d));
+	d->written = XenbusStateUnknown;
+	d->why[0] = '\0';
+	d->deadline = 0;
+	d->phase = DEV_NEW;
+	if (!d->worker.pid)
+		return;
+	child_kill(&d->worker);
+	d->phase = DEV_STOPPING;
+}
+
+void device_check(struct device *d)
+{
+	struct view v;
+
+	if (d->bd->stopping || !look(d, &v))
+		return;
+	if (v.back == XenbusStateInitialising &&
+	    d->written != XenbusStateUnknown)
+		recreated(d);
+	switch (d->phase) {
+	case DEV_NEW:
+		return check_new(d, &v);
+	case DEV_CLOSED:
+		return check_closed(d, &v);
+	case DEV_STOPPING:
+		return;
+	case DEV_OFFERED:
+	case DEV_STARTING:
+	case DEV_CONNECTED:
+		break;
+	}
+	if (!v.online || d->gone || v.back == XenbusStateClosing ||
+	    !front_fits(d, v.front))
+		return device_stop(d);
+	if (d->phase == DEV_OFFERED && v.front == XenbusStateInitialised)
+		start(d);
+}
+
+/* False: the worker said what it must not say now. */
+static bool handle(struct device *d, struct msg *m)
+{
+	m->u.why[sizeof(m->u.why) - 1] = '\0';
+	switch (m->type) {
+	case MSG_REPORT:
+		stats_log(d->domid, d->devid, &m->u.stats);
+		return true;
+	case MSG_READY:
+		if (d->phase == DEV_STOPPING)
+			return true;
+		if (d->phase != DEV_STARTING)
+			return false;
+		d->phase = DEV_CONNECTED;
+		d->deadline = 0;
+		write_state(d, XenbusStateConnected);
+		log_event(LOG_INFO, "connected", F_DEV(d));
+		return true;
+	case MSG_FAILED:
+	case MSG_BROKEN:
+		if (d->phase == DEV_STOPPING)
+			return true;
+		if (d->phase !=
+		    (m->type == MSG_FAILED ? DEV_STARTING : DEV_CONNECTED))
+			return false;
+		refuse(d, m->u.why);
+		return true;
+	default:
+		return false;
+	}
+}
+
+void device_readable(struct device *d)
+{
+	struct msg m;
+	ssize_t n;
+
+	for (int i = 0; i < 8 && d->worker.fd >= 0; i++) {
+		n = recv(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		/* It left something of ours unread; its own words follow. */
+		if (n < 0 && errno == ECONNRESET)
+			continue;
+		if (n == sizeof(m) && handle(d, &m))
+			continue;
+		if (n > 0)
+			log_event(LOG_ERROR, "worker-message", F_DEV(d),
+				  F_STR("why", "not what it may say now"));
+		/* It ended, or is not to be believed: its death is next. */
+		child_kill(&d->worker);
+		shutdown(d->worker.fd, SHUT_RDWR);
+		return;
+	}
+}
+
+void device_worker_exited(struct device *d, int status)
+{
+	char end[64], why[WORKER_WHY];
+
+	/* The pid may be another process's from now on. */
+	d->worker.pid = 0;
+	/* What it said last explains its end. */
+	device_readable(d);
+	child_forget(&d->worker);
+	d->deadline = 0;
+	d->bd->rescan = true;
+	if (d->phase == DEV_CLOSED)
+		return;
+	if (d->phase != DEV_STOPPING) {
+		child_describe(status, end, sizeof(end));
+		snprintf(why, sizeof(why), "the worker ended with %s", end);
+		return refuse(d, why);
+	}
+	if (d->written == XenbusStateUnknown)
+		d->phase = DEV_NEW;
+	else
+		closed(d);
+}
+
+uint64_t device_deadline(const struct device *d)
+{
+	return d->deadline;
+}
+
+void device_expire(struct device *d, uint64_t now)
+{
+	if (!d->deadline || d->deadline > now)
+		return;
+	d->deadline = 0;
+	switch (d->phase) {
+	case DEV_STARTING:
+		return refuse(d, "the worker was not ready in time");
+	case DEV_STOPPING:
+		log_event(LOG_WARN, "kill", F_DEV(d),
+			  F_NUM("pid", d->worker.pid));
+		return child_kill(&d->worker);
+	default:
+		return device_check(d);
+	}
+}
+
+void device_ask_stats(struct device *d)
+{
+	const struct msg m = {.type = MSG_STATS};
+
+	if (d->phase == DEV_CONNECTED &&
+	    send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_event(LOG_WARN, "stats", F_DEV(d),
+			  F_STR("why", strerror(errno)));
+}
+
+struct device *device_new(struct backd *bd, uint32_t domid, uint32_t devid)
+{
+	struct device *d = calloc(1, sizeof(*d));
+	char path[2 * STORE_PATH], token[32];
+
+	if (!d)
+		return NULL;
+	d->bd = bd;
+	d->domid = domid;
+	d->devid = devid;
+	d->worker = CHILD_NONE;
+	snprintf(d->dir, sizeof(d->dir), BACKEND_DIR "/%u/%u", domid, devid);
+	snprintf(d->front, sizeof(d->front),
+		 "/local/domain/%u/device/" VGPUIF_CLASS "/%u", domid, devid);
+	snprintf(path, sizeof(path), "%s/" VGPU_NODE_STATE, d->front);
+	snprintf(token, sizeof(token), "%u/%u", domid, devid);
+	if (!xs_watch(bd->xs, path, token)) {
+		log_event(LOG_ERROR, "watch", F_STR("path", path),
+			  F_STR("why", strerror(errno)));
+		free(d);
+		return NULL;
+	}
+	return d;
+}
+
+void device_free(struct device *d)
+{
+	char path[2 * STORE_PATH], token[32];
+
+	snprintf(path, sizeof(path), "%s/" VGPU_NODE_STATE, d->front);
+	snprintf(token, sizeof(token), "%u/%u", d->domid, d->devid);
+	xs_unwatch(d->bd->xs, path, token);
+	log_event(LOG_INFO, "removed", F_DEV(d));
+	free(d);
+}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+#
+# vgpubackd, the supervisor, and vgpu-worker, its one process a device; their
+# unit tests, manual page and systemd unit.
+
+BACK_COMMON_OBJS := $(addprefix $(B)/obj/backend/,log.o stats.o)
+BACKD_CORE_OBJS := $(addprefix $(B)/obj/backend/,device.o scan.o offer.o \
+	negotiate.o store.o)
+BACKD_OBJS := $(B)/obj/backend/vgpubackd.o $(B)/obj/backend/child.o \
+	$(BACKD_CORE_OBJS)
+WORKER_CORE_OBJS := $(addprefix $(B)/obj/backend/,session.o validate.o \
+	buffer.o ring.o grants.o)
+WORKER_OBJS := $(addprefix $(B)/obj/backend/,worker.o confine.o probe.o) \
+	$(WORKER_CORE_OBJS)
+
+$(B)/obj/backend/child.o: CFLAGS += -DLIBEXECDIR='"$(LIBEXECDIR)"'
+$(BACKD_OBJS): $(VGPU_NODES_H)
+
+$(B)/bin/vgpubackd: $(BACKD_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ)
+	$(call link,$^ -lxenstore)
+
+$(B)/libexec/vgpu-worker: $(WORKER_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ) $(ENGINE_OBJS)
+	$(call link,$^ -lxengnttab -lxenevtchn -lseccomp $(ENGINE_LIBS))
+
+# Each test: its own object, the objects under test, and doubles for the rest.
+BACK_TESTS := $(addprefix $(B)/test/test_backend_,text negotiate validate \
+	session ring grants device)
+
+$(B)/test/test_backend_text: $(B)/obj/backend/offer.o $(B)/obj/backend/log.o
+$(B)/test/test_backend_negotiate: $(B)/obj/backend/negotiate.o $(SCHEMA_VALUES_OBJ)
+$(B)/test/test_backend_validate: $(B)/obj/backend/validate.o
+$(B)/test/test_backend_session: $(addprefix $(B)/obj/backend/,session.o \
+	validate.o buffer.o) $(BACK_COMMON_OBJS)
+$(B)/test/test_backend_ring: $(B)/obj/backend/ring.o $(B)/obj/backend/log.o
+$(B)/test/test_backend_grants: $(B)/obj/backend/grants.o $(B)/obj/backend/log.o
+$(B)/test/test_backend_device: $(BACKD_CORE_OBJS) $(BACK_COMMON_OBJS) \
+	$(SCHEMA_VALUES_OBJ) $(B)/obj/tests/unit/fake_xenstore.o
+
+$(BACK_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o
+	$(call link,$^ -lcmocka)
+
+$(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o): CFLAGS += -Ibackend
+$(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o): $(VGPU_NODES_H)
+
+ifeq ($(HAVE_XEN),y)
+ALL += $(B)/bin/vgpubackd $(B)/libexec/vgpu-worker
+CHECK_UNIT += $(BACK_TESTS)
+INSTALL_TARGETS += install-backend
+endif
+
+.PHONY: install-backend
+install-backend: $(B)/bin/vgpubackd $(B)/libexec/vgpu-worker
+	$(INSTALL) -D -m 755 $(B)/bin/vgpubackd $(DESTDIR)$(SBINDIR)/vgpubackd
+	$(INSTALL) -D -m 755 $(B)/libexec/vgpu-worker $(DESTDIR)$(LIBEXECDIR)/vgpu-worker
+	$(INSTALL) -D -m 644 backend/vgpubackd.8 $(DESTDIR)$(MANDIR)/man8/vgpubackd.8
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
+	sed -e 's|@SBINDIR@|$(SBINDIR)|' backend/vgpubackd.service > $(DESTDIR)$(UNITDIR)/vgpubackd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/vgpubackd.service

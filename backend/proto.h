@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proto.h - what supervisor and worker say to each other
+ *
+ * One socketpair (SOCK_SEQPACKET) a worker; every message is one struct msg.
+ *
+ *   supervisor                              worker
+ *   MSG_CONFIG           ------------->     (first, once)
+ *                        <-------------     MSG_READY, or MSG_FAILED and exit
+ *   MSG_STATS            ------------->
+ *                        <-------------     MSG_REPORT
+ *   MSG_STOP             ------------->
+ *                        <-------------     MSG_REPORT and exit
+ *                        <-------------     MSG_BROKEN: the guest broke the
+ *                                           ring or the engine is lost; then
+ *                                           as after MSG_STOP
+ *
+ * The worker reads what a guest writes, so the supervisor believes it nothing:
+ * a message of another size, or that does not fit the moment, ends the worker.
+ */
+#ifndef VGPU_BACKEND_PROTO_H
+#define VGPU_BACKEND_PROTO_H
+
+#include <stdint.h>
+#include <xen/io/vgpuif.h>
+
+#include "stats.h"
+
+/* The worker's end of the socketpair. */
+#define WORKER_FD 3
+
+#define WORKER_WHY 256
+#define WORKER_ENGINE_NAME 16
+
+enum msg_type {
+	MSG_CONFIG = 1,
+	MSG_READY,
+	MSG_FAILED,
+	MSG_STOP,
+	MSG_STATS,
+	MSG_REPORT,
+	MSG_BROKEN,
+};
+
+/* Checked by the supervisor against the limits of <xen/io/vgpuif.h>. */
+struct worker_config {
+	uint32_t domid;
+	uint32_t devid;
+	uint32_t ring_order;
+	uint32_t ring_ref[1 << VGPUIF_MAX_RING_PAGE_ORDER];
+	uint32_t event_channel;
+	uint32_t arena_pages;
+	uint32_t arena_ref;
+	uint32_t gpu;
+	uint64_t mem_quota;
+	uint32_t log_level;
+	char engine[WORKER_ENGINE_NAME];
+};
+
+/*
+ * @deadline_ms: of MSG_STOP: how long work in the engine may still run; what
+ *	does not end by then is answered with VGPU_RSP_DEVICE_LOST
+ */
+struct msg {
+	uint32_t type;
+	uint32_t deadline_ms;
+	union {
+		struct worker_config config;
+		struct vgpu_stats stats;
+		char why[WORKER_WHY];
+	} u;
+};
+
+#endif /* VGPU_BACKEND_PROTO_H */

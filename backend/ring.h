@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring.h - the shared ring and its event channel, the backend's side
+ *
+ * Owns the ring's pages and the port. Run by the worker's thread. Knows nothing
+ * of what requests mean, and never reads a slot twice.
+ *
+ * Order of one turn of the worker, and why no wake-up is lost:
+ *
+ *   ring_event()    takes the port's event; the kernel keeps the port masked
+ *                   from now on. Further events only set its pending bit.
+ *   ring_next()     until the ring is empty. req_prod is read before the slots
+ *                   it covers (read barrier).
+ *   ring_push()     answers: slots, write barrier, rsp_prod, full barrier,
+ *                   rsp_event. Either we see the frontend's rsp_event and send
+ *                   an event, or it set it after our rsp_prod was visible and
+ *                   its final check finds the responses.
+ *   ring_idle()     final check: writes req_event, full barrier, reads
+ *                   req_prod again. A request published before that read is
+ *                   found here, and the worker goes on instead of sleeping. One
+ *                   published later sees our req_event, and the frontend sends
+ *                   an event. That event sets the pending bit; only then is
+ *                   the port unmasked, which delivers a pending event at once.
+ *
+ * So between "the ring is empty" and sleep there is no moment in which a
+ * request could arrive unseen. A frontend that leaves the order out of its side
+ * only delays its own requests.
+ */
+#ifndef VGPU_BACKEND_RING_H
+#define VGPU_BACKEND_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xen/io/vgpuif.h>
+#include <xenevtchn.h>
+
+#include "stats.h"
+
+/*
+ * @owed: the port was taken and not unmasked yet
+ * @pushed: rsp_prod as last published; the shared copy is the guest's to change
+ * @broken: the producer index was out of range; the ring is not touched again
+ */
+struct ring {
+	xenevtchn_handle *xce;
+	evtchn_port_t port;
+	struct vgpu_back_ring back;
+	struct vgpu_stats *stats;
+	RING_IDX pushed;
+	bool owed;
+	bool broken;
+};
+
+/* pages: 1 << order mapped pages; port: bound. */
+void ring_init(struct ring *r, void *pages, uint32_t order,
+	       xenevtchn_handle *xce, evtchn_port_t port,
+	       struct vgpu_stats *stats);
+
+/* The event channel's descriptor is readable. False: it failed. */
+bool ring_event(struct ring *r);
+
+/* Copies the next request; false where there is none, or the ring is broken. */
+bool ring_next(struct ring *r, struct vgpu_request *req);
+
+/* Puts a response on the ring; ring_push() publishes all of them. */
+void ring_respond(struct ring *r, const struct vgpu_response *rsp);
+
+/* At most one event, and none where the frontend does not wait for it. */
+void ring_push(struct ring *r);
+
+/*
+ * True: nothing to do, the event channel will wake us. False: requests have
+ * arrived, go on.
+ */
+bool ring_idle(struct ring *r);
+
+#endif /* VGPU_BACKEND_RING_H */

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+/*
+ * scan.c - brings the list of devices in line with xenstore (see backd.h)
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../xenstore-schema/values.h"
+#include "backd.h"
+#include "log.h"
+#include "vgpu_nodes.h"
+
+struct device *scan_find(struct backd *bd, uint32_t domid, uint32_t devid)
+{
+	for (struct device *d = bd->devices; d; d = d->next)
+		if (d->domid == domid && d->devid == devid)
+			return d;
+	return NULL;
+}
+
+/* Marks a device that has a directory; a new one joins the list. */
+static struct device *mark(struct backd *bd, uint32_t domid, uint32_t devid)
+{
+	struct device *d = scan_find(bd, domid, devid);
+
+	if (!d) {
+		d = device_new(bd, domid, devid);
+		if (!d)
+			return NULL;
+		d->next = bd->devices;
+		bd->devices = d;
+	}
+	d->seen = true;
+	return d;
+}
+
+/*
+ * A domain that Xen no longer has, or that is dying. Some xenstored tell that
+ * to dom0 alone; where we may not know, its nodes speak for the domain.
+ */
+static bool domain_gone(struct backd *bd, uint32_t domid)
+{
+	errno = 0;
+	if (xs_is_domain_introduced(bd->xs, domid))
+		return false;
+	return errno != EACCES && errno != EPERM;
+}
+
+/* Keeps what we could not look at. */
+static void mark_domain(struct backd *bd, uint32_t domid)
+{
+	for (struct device *d = bd->devices; d; d = d->next)
+		if (d->domid == domid)
+			d->seen = true;
+}
+
+static void scan_domain(struct backd *bd, const char *name)
+{
+	char dir[STORE_PATH];
+	unsigned int n = 0;
+	bool gone, kept = false;
+	char **names;
+	uint64_t domid;
+
+	if (!vgpu_parse_uint(name, strlen(name), DOMID_FIRST_RESERVED - 1,
+			     &domid))
+		return;
+	snprintf(dir, sizeof(dir), BACKEND_DIR "/%u", (unsigned int)domid);
+	names = xs_directory(bd->xs, XBT_NULL, dir, &n);
+	if (!names && errno != ENOENT)
+		mark_domain(bd, domid);
+	if (!names)
+		return;
+	gone = domain_gone(bd, domid);
+	for (unsigned int i = 0; i < n; i++) {
+		struct device *d;
+		uint64_t devid;
+
+		if (!vgpu_parse_uint(names[i], strlen(names[i]), UINT32_MAX,
+				     &devid))
+			continue;
+		d = mark(bd, domid, devid);
+		if (!d)
+			continue;
+		d->gone = gone;
+		device_check(d);
+		/* Its directory goes when nothing of the guest is mapped. */
+		if (d->worker.pid ||
+		    store_exists(bd->xs, XBT_NULL, d->front, VGPU_NODE_STATE))
+			kept = true;
+	}
+	free(names);
+	if (!n || (gone && !kept)) {
+		store_remove_dir(bd->xs, dir, gone);
+		log_event(LOG_INFO, "directory-removed", F_NUM("domid", domid));
+	}
+}
+
+/* Frees what has no directory any more; a worker has to end first. */
+static void sweep(struct backd *bd)
+{
+	struct device **link = &bd->devices;
+
+	while (*link) {
+		struct device *d = *link;
+
+		if (!d->seen && !d->worker.pid) {
+			*link = d->next;
+			device_free(d);
+			continue;
+		}
+		if (!d->seen) {
+			d->gone = domain_gone(bd, d->domid);
+			device_stop(d);
+		}
+		link = &d->next;
+	}
+}
+
+void scan(struct backd *bd)
+{
+	unsigned int n = 0;
+	char **names;
+
+	bd->rescan = false;
+	for (struct device *d = bd->devices; d; d = d->next)
+		d->seen = false;
+	names = xs_directory(bd->xs, XBT_NULL, BACKEND_DIR, &n);
+	if (!names && errno != ENOENT) {
+		/* No answer is no reason to take everything for gone. */
+		log_event(LOG_ERROR, "scan", F_STR("why", strerror(errno)));
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		scan_domain(bd, names[i]);
+	free(names);
+	sweep(bd);
+}

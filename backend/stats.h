@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stats.h - what a worker counts
+ *
+ * The worker's one thread writes it; it leaves the worker by MSG_REPORT. All
+ * that reports about a device reads this structure.
+ */
+#ifndef VGPU_BACKEND_STATS_H
+#define VGPU_BACKEND_STATS_H
+
+#include <stdint.h>
+#include <xen/io/vgpuif.h>
+
+/*
+ * @requests:	read from the ring
+ * @status:	responses by enum vgpu_status
+ * @wakeups:	how often the event channel woke the worker
+ * @batches:	pushes of one or more responses
+ * @notify_sent, @notify_suppressed: pushes that did and did not need an event
+ * @busy_ns:	engine time of this device's jobs
+ * @buffers, @bytes_mapped: at present
+ */
+struct vgpu_stats {
+	uint64_t requests;
+	uint64_t status[VGPU_RSP_MAX + 1];
+	uint64_t wakeups;
+	uint64_t batches;
+	uint64_t notify_sent;
+	uint64_t notify_suppressed;
+	uint64_t busy_ns;
+	uint64_t buffers;
+	uint64_t bytes_mapped;
+};
+
+/* Responses with a status other than VGPU_RSP_OK. */
+uint64_t stats_errors(const struct vgpu_stats *st);
+void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st);
+
+#endif /* VGPU_BACKEND_STATS_H */
