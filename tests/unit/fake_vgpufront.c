@@ -149,6 +149,8 @@ static void add(const struct vgpufront_sqe *sqe,
 	c = (void *)(bufs[2]->ptr + sqe->builtin.operand[2].offset);
 	for (i = 0; i < sqe->builtin.operand[0].count; i++)
 		c[i] = a[i] + b[i];
+	if (fake_config.corrupt)
+		c[i - 1] += c[i - 1] + 1;
 }
 
 static void *backend(void *arg)

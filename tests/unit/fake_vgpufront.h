@@ -24,6 +24,7 @@ struct fake_config {
 	unsigned int ring_slots;	/* a call that may not wait takes no more */
 	unsigned int eintr_every;	/* every so many ioctls; 0: none */
 	bool no_safe_copy;		/* process_vm_*() say EPERM */
+	bool corrupt;			/* the last element of a sum is wrong */
 	const void *unpinnable;		/* memory that can not be pinned */
 	unsigned long unpinnable_size;
 };

@@ -50,7 +50,7 @@ static inline void fill(float *p, size_t n, unsigned int seed)
 
 static inline float *vec(size_t n, unsigned int seed)
 {
-	float *p = malloc(n * sizeof(*p) + 1);
+	float *p = calloc(n + 1, sizeof(*p));
 
 	if (p)
 		fill(p, n, seed);
