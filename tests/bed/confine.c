@@ -8,13 +8,16 @@
  * can still report and clean up; after the grace time all of it is killed.
  * It must never end before the last of its descendants did.
  *
- *   confine SECONDS GRACE COMMAND ARG...
+ *   confine [-l] SECONDS GRACE COMMAND ARG...
  *
- * Ends with the command's status, 128 + signal, or 124 after a kill.
+ * With -l what the command left running may stay, if it ended in time. Ends
+ * with the command's status or 128 + signal, after the limit always with 124.
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -64,14 +67,17 @@ static int wait_child(pid_t child, const sigset_t *set, long seconds, int *statu
 
 int main(int argc, char **argv)
 {
+	bool leave = argc > 1 && !strcmp(argv[1], "-l");
 	long seconds, grace;
 	sigset_t set;
 	pid_t child;
 	int status;
 
+	argv += leave;
+	argc -= leave;
 	if (argc < 4 || (seconds = strtol(argv[1], NULL, 10)) <= 0 ||
 	    (grace = strtol(argv[2], NULL, 10)) <= 0) {
-		fputs("usage: confine SECONDS GRACE COMMAND ARG...\n", stderr);
+		fputs("usage: confine [-l] SECONDS GRACE COMMAND ARG...\n", stderr);
 		return 2;
 	}
 	sigemptyset(&set);
@@ -92,9 +98,11 @@ int main(int argc, char **argv)
 	}
 	if (wait_child(child, &set, seconds, &status)) {
 		kill(-child, SIGTERM);
-		if (wait_child(child, &set, grace, &status))
-			status = 124 << 8;
+		wait_child(child, &set, grace, &status);
+		kill_all();
+		return 124;
 	}
-	kill_all();
+	if (!leave)
+		kill_all();
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

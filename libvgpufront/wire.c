@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/*
+ * wire.c - the numbers and texts that the library takes from the wire protocol
+ *
+ * The only file that includes <xen/io/vgpuif.h>, whose names are not the
+ * library's, and of it only what needs no header of Xen.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#define VGPUIF_NO_RING
+#include <xen/io/vgpuif.h>
+
+extern const uint16_t wire_kernel_vector_add;
+const char *wire_text(int err);
+
+const uint16_t wire_kernel_vector_add = VGPU_KERNEL_VECTOR_ADD;
+
+/* The text of a status by the errno that stands for it; NULL: none does. */
+const char *wire_text(int err)
+{
+	switch (err) {
+#define STATUS_TEXT(name, code, error, text) \
+	case error:                          \
+		return text;
+		VGPU_STATUS_LIST(STATUS_TEXT)
+#undef STATUS_TEXT
+	default:
+		return NULL;
+	}
+}

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: MIT
+# The functions a bed test is written with (README.md has the list), for the
+# shell of dom0. They report in TAP on descriptor 3 and never end the test: a
+# failed check is a line, what follows still runs.
+#
+# Two variables pass results on: $out, what the last command printed, stdout
+# and stderr together, and $rc, its exit status.
+# shellcheck shell=sh
+
+out='' rc=0
+SERIOUS='BUG:|WARNING:|Oops|general protection|Kernel panic|segfault at|traps:|leaked|refcount_t|Triple fault|Insn mismatch'
+
+# --- reporting ---------------------------------------------------------------
+
+tap() {
+	echo "$*" >&3
+	echo "tap $*" >&4
+	echo "$*"
+}
+
+# say TEXT...: a line for whoever watches
+say() {
+	echo "say $*" >&4
+	echo "## $*"
+}
+
+# log_command COMMAND-LINE, then log_output: a command and what came of it
+log_command() {
+	echo "$1"
+	echo "cmd $1" >&4
+}
+
+log_output() {
+	[ -n "$out" ] && echo "$out" && echo "$out" | sed 's/^/out /' >&4
+	[ "$rc" = 0 ] || echo "(status $rc)"
+}
+
+pass() {
+	count=$((count + 1))
+	tap "ok $count - $1"
+}
+
+# fail DESCRIPTION [DETAILS]
+fail() {
+	count=$((count + 1)) failed=$((failed + 1))
+	tap "not ok $count - $1"
+	[ -z "${2-}" ] || echo "$2" | tail -n 25 | while IFS= read -r l; do tap "#   $l"; done
+}
+
+# --- checks ------------------------------------------------------------------
+
+# ok CONDITION DESCRIPTION: the shell condition holds
+ok() {
+	if eval "$1"; then pass "$2"; else fail "$2" "false: $1"; fi
+}
+
+# is GOT WANT DESCRIPTION
+is() {
+	if [ "$1" = "$2" ]; then pass "$3"; else fail "$3" "got '$1', wanted '$2'"; fi
+}
+
+# like TEXT REGEX DESCRIPTION: a line of TEXT matches the extended REGEX
+like() {
+	if echo "$1" | grep -qE -e "$2"; then
+		pass "$3"
+	else
+		fail "$3" "no line matches /$2/ in:
+$1"
+	fi
+}
+
+unlike() {
+	if echo "$1" | grep -qE -e "$2"; then
+		fail "$3" "a line matches /$2/: $(echo "$1" | grep -E -e "$2" | head -n 5)"
+	else
+		pass "$3"
+	fi
+}
+
+# see REGEX DESCRIPTION: the last command printed it
+see() { like "$out" "$1" "$2"; }
+
+# unseen REGEX DESCRIPTION: the last command did not print it
+unseen() { unlike "$out" "$1" "$2"; }
+
+# status N DESCRIPTION: the last command ended with it
+status() {
+	if [ "$rc" = "$1" ]; then pass "$2"; else fail "$2" "status $rc, wanted $1, after:
+$out"; fi
+}
+
+succeeds() { status 0 "$1"; }
+
+fails() {
+	if [ "$rc" != 0 ]; then pass "$1"; else fail "$1" "status 0, after:
+$out"; fi
+}
+
+# --- commands ----------------------------------------------------------------
+# TIMEOUT=SECONDS before any of them changes its time limit of 30 seconds; a
+# command that passes it is killed and has status 124.
+
+# dom0 COMMAND: runs it in dom0
+dom0() {
+	log_command "dom0# $1"
+	out=$(confine -l "${TIMEOUT:-30}" 1 sh -c "$1" 2>&1 3>&- 4>&- </dev/null)
+	rc=$?
+	log_output
+	return $rc
+}
+
+# guest NAME COMMAND: runs it in the guest
+guest() {
+	log_command "$1# $2"
+	out=$(guest-exec -t "${TIMEOUT:-30}" "$1" "$2" 2>&1 3>&- 4>&-)
+	rc=$?
+	log_output
+	return $rc
+}
+
+# guest_bg JOB NAME COMMAND: starts it; any number at once, `job_wait JOB` ends it
+guest_bg() {
+	log_command "$2# $3 &"
+	{
+		guest-exec -t "${TIMEOUT:-60}" "$2" "$3" >"$TMP/job.$1.out" 2>&1
+		echo $? >"$TMP/job.$1.rc"
+	} 3>&- 4>&- &
+	eval "job_$1=$!"
+}
+
+# dom0_bg JOB COMMAND
+dom0_bg() {
+	log_command "dom0# $2 &"
+	{
+		confine "${TIMEOUT:-60}" 1 sh -c "$2" >"$TMP/job.$1.out" 2>&1 </dev/null
+		echo $? >"$TMP/job.$1.rc"
+	} 3>&- 4>&- &
+	eval "job_$1=$!"
+}
+
+# job_wait JOB: waits for it, sets $out and $rc
+job_wait() {
+	eval "wait \$job_$1"
+	out=$(cat "$TMP/job.$1.out")
+	rc=$(cat "$TMP/job.$1.rc")
+	log_command "(job $1 ended)"
+	log_output
+	return "$rc"
+}
+
+# job_out JOB: what it has printed so far
+job_out() { cat "$TMP/job.$1.out"; }
+
+# --- waiting -----------------------------------------------------------------
+
+# xs_wait SECONDS NODE REGEX DESCRIPTION: the xenstore node's value matches
+xs_wait() {
+	out=$(await "$1" xs "$2" "$3" 2>&1) && pass "$4" || fail "$4" "$out"
+}
+
+# xs_gone SECONDS NODE DESCRIPTION: the xenstore node is gone
+xs_gone() {
+	out=$(await "$1" gone "$2" 2>&1) && pass "$3" || fail "$3" "$out"
+}
+
+# file_wait SECONDS FILE REGEX DESCRIPTION: a line of the file matches
+file_wait() {
+	out=$(await "$1" file "$2" "$3" 2>&1) && pass "$4" || fail "$4" "$out
+$(tail -n 10 "$2")"
+}
+
+# daemon_says SECONDS REGEX DESCRIPTION: a line of vgpubackd's log matches
+daemon_says() { file_wait "$1" "$DAEMON_LOG" "$2" "$3"; }
+
+# wait_for SECONDS CONDITION DESCRIPTION: for what announces itself nowhere
+wait_for() {
+	until_uptime=$(($(cut -d. -f1 /proc/uptime) + $1))
+	while ! eval "$2"; do
+		if [ "$(cut -d. -f1 /proc/uptime)" -ge $until_uptime ]; then
+			fail "$3" "after $1 s still false: $2"
+			return 1
+		fi
+		sleep 0.1
+	done
+	pass "$3"
+}
+
+# --- guests ------------------------------------------------------------------
+
+# guest_start NAME pv|pvh MIB [CONFIG-LINE...]: creates a guest and waits until
+# it takes commands. With a `vgpu = [ ... ]` line it goes through vgpuctl.
+guest_start() {
+	guest_create "$@" && guest_ready "$1"
+}
+
+guest_create() {
+	cfg=$TMP/$1.cfg
+	{
+		echo "name = \"$1\""
+		echo "type = \"$2\""
+		echo "memory = $3"
+		echo "kernel = \"/boot/vmlinux\""
+		echo "ramdisk = \"/boot/guest.cpio\""
+		echo "extra = \"console=hvc0 rdinit=/init mitigations=off quiet panic=-1 ${GUEST_EXTRA-}\""
+		echo "tsc_mode = \"native\"" # reading the time need not enter Xen
+		echo "on_crash = \"destroy\""
+	} >"$cfg"
+	log=/var/log/xen/console/guest-$1.log
+	[ -e "$log" ] && mv "$log" "${log%.log}.$(date +%s).log"
+	create=xl
+	case "$*" in *vgpu*=*) create=vgpuctl ;; esac
+	vcpus=1
+	name=$1
+	shift 3
+	for l in "$@"; do
+		echo "$l" >>"$cfg"
+		case $l in vcpus*) vcpus= ;; esac
+	done
+	[ -z "$vcpus" ] || echo "vcpus = 1" >>"$cfg"
+	TIMEOUT=${TIMEOUT:-30} dom0 "$create create $cfg"
+	[ $rc = 0 ] || fail "guest $name is created" "$out"
+	return $rc
+}
+
+guest_ready() {
+	out=$(guest-exec -t "${TIMEOUT:-60}" -r "$1" 2>&1)
+	rc=$?
+	[ $rc = 0 ] || fail "guest $1 boots" "$out
+$(tail -n 10 "/var/log/xen/console/guest-$1.log")"
+	return $rc
+}
+
+# guest_stop NAME...: destroys them
+guest_stop() {
+	for g in "$@"; do
+		dom0 "xl destroy $g" || fail "guest $g is destroyed" "$out"
+	done
+}
+
+# domid NAME
+domid() { xl domid "$1"; }
+
+# fe NAME [DEVID], be NAME [DEVID]: the device's xenstore directories
+fe() { echo "/local/domain/$(domid "$1")/device/vgpu/${2:-0}"; }
+be() { echo "/local/domain/0/backend/vgpu/$(domid "$1")/${2:-0}"; }
+
+# --- the daemon --------------------------------------------------------------
+
+# daemon_start [ARGUMENT...]: vgpubackd, offering; its log is $DAEMON_LOG
+daemon_start() {
+	rm -f "$TMP/daemon.status"
+	mark=$(($(wc -c 2>/dev/null <"$DAEMON_LOG") + 1))
+	log_command "dom0# vgpubackd $* &"
+	setsid sh -c 'vgpubackd "$@" >>"$DAEMON_LOG" 2>&1 </dev/null &
+		echo $! >"$TMP/daemon.pid"
+		wait $!
+		echo $? >"$TMP/daemon.status"' sh "$@" 3>&- 4>&- &
+	await 10 file "$DAEMON_LOG" "$DAEMON_READY" >/dev/null 2>&1
+	# A restarted daemon's log has the earlier one's lines too.
+	until_uptime=$(($(cut -d. -f1 /proc/uptime) + 10))
+	rc=0
+	while ! tail -c +$mark "$DAEMON_LOG" | grep -qE "$DAEMON_READY"; do
+		if [ -e "$TMP/daemon.status" ] || [ "$(cut -d. -f1 /proc/uptime)" -ge $until_uptime ]; then
+			rc=1
+			break
+		fi
+		sleep 0.1
+	done
+	out=$(tail -c +$mark "$DAEMON_LOG")
+	log_output
+	[ $rc = 0 ] || fail 'vgpubackd starts' "$out"
+	return $rc
+}
+
+daemon_pid() { cat "$TMP/daemon.pid" 2>/dev/null; }
+
+# daemon_stop [SIGNAL]: ends it; $rc is its exit status
+daemon_stop() {
+	kill "-${1:-TERM}" "$(daemon_pid)"
+	rc=$(await 10 file "$TMP/daemon.status" '^[0-9]+$' 2>/dev/null) || {
+		kill -KILL "$(daemon_pid)"
+		rc=124
+	}
+	rm -f "$TMP/daemon.pid"
+	echo "dom0# (vgpubackd ended with $rc)"
+	return "$rc"
+}
+
+# --- leaks -------------------------------------------------------------------
+
+# bed_state: what must be the same before and after, one item a line
+bed_state() {
+	echo "domains: $(xl list | awk 'NR > 1 { printf " %s", $1 }')"
+	echo "backend nodes: $(xenstore-ls /local/domain/0/backend/vgpu 2>/dev/null | tr '\n' ' ')"
+	lsevtchn 0 | sed -E 's/^.*VCPU [0-9]+: *//; s/ \(.*//' | sort | uniq -c | sed 's/^/event channels:/'
+	echo "workers: $(pidof vgpu-worker | wc -w)"
+	p=$(daemon_pid)
+	[ -z "$p" ] || echo "vgpubackd open files: $(find "/proc/$p/fd" -mindepth 1 | wc -l)"
+}
+
+# leak_baseline: later no_leaks compare with this moment (a test begins with one)
+leak_baseline() { bed_state >"$TMP/state"; }
+
+# no_leaks [DESCRIPTION]: domains, backend nodes, event channels, workers and
+# the daemon's files are those of the baseline, within 5 seconds
+no_leaks() {
+	until_uptime=$(($(cut -d. -f1 /proc/uptime) + 5))
+	while :; do
+		bed_state >"$TMP/now"
+		if cmp -s "$TMP/state" "$TMP/now"; then
+			pass "${1:-nothing is left behind}"
+			return
+		fi
+		[ "$(cut -d. -f1 /proc/uptime)" -lt $until_uptime ] || break
+		sleep 0.3
+	done
+	fail "${1:-nothing is left behind}" "$(diff "$TMP/state" "$TMP/now" | grep '^[-+][^-+]')"
+}
+
+# grants_mapped NAME: how many of the guest's grants another domain has mapped
+grants_mapped() {
+	drain_xen
+	xl debug-keys g
+	xl dmesg -c >"$TMP/g"
+	sed -n "/grant-table for remote d$(domid "$1") /,/-------- active/p" "$TMP/g" | grep -c '\[0x'
+}
+
+# --- kernel logs -------------------------------------------------------------
+
+# expect_log REGEX: the kernels or Xen will say this, rightly
+expect_log() { echo "$1" >>"$TMP/expected"; }
+
+drain_xen() { xl dmesg -c >>"$LOG/xen.log"; }
+
+# kernel_lines FILE: of a guest's console log, without its commands' output
+kernel_lines() { grep -vE '^\[([0-9]+)\][ ~$=]' "$1"; }
+
+check_kernels() {
+	dmesg -c >>"$LOG/dom0-kernel.log"
+	drain_xen
+	{
+		sed 's/^/dom0: /' "$LOG/dom0-kernel.log"
+		sed 's/^/Xen: /' "$LOG/xen.log"
+		for f in /var/log/xen/console/guest-*.log; do
+			[ -e "$f" ] || continue
+			name=${f##*/guest-}
+			kernel_lines "$f" | sed "s/^/${name%.log}: /"
+		done
+	} | grep -E -e "$SERIOUS" | grep -vE -e '^Xen: .*Dumping' >"$TMP/serious"
+	[ -s "$TMP/expected" ] && {
+		grep -vE -f "$TMP/expected" "$TMP/serious" >"$TMP/serious.new"
+		mv "$TMP/serious.new" "$TMP/serious"
+	}
+	if [ -s "$TMP/serious" ]; then
+		fail 'no kernel and not Xen report anything serious' "$(cat "$TMP/serious")"
+	else
+		pass 'no kernel and not Xen report anything serious'
+	fi
+}
+
+# --- the test's frame (test.sh) ----------------------------------------------
+
+test_begin() {
+	TEST=$1 LOG=/bed/log/$1 TMP=/run/bed/$1
+	DAEMON_LOG=$LOG/vgpubackd.log
+	: "${DAEMON_READY:=event=offer }"
+	export LOG TMP DAEMON_LOG
+	count=0 failed=0
+	mkdir -p "$LOG" "$TMP"
+	exec 3>"$LOG/tap" 4>>"${STREAM:-/bed/stream}"
+	[ ! -x /usr/sbin/vgpubackd ] || [ "${NO_DAEMON-}" ] || daemon_start
+	leak_baseline
+}
+
+overdue() {
+	fail "the test ends within its time limit"
+	exit 1
+}
+
+test_end() {
+	trap '' TERM
+	trap - EXIT
+	for d in $(xenstore-list /local/domain); do
+		[ "$d" = 0 ] || xl destroy "$d"
+	done
+	if [ -n "$(daemon_pid)" ]; then
+		no_leaks 'nothing is left behind at the end'
+		daemon_stop || fail 'vgpubackd ends cleanly' "status $rc
+$(tail -n 10 "$DAEMON_LOG")"
+	fi
+	check_kernels
+	tap "1..$count"
+	: >"$LOG/complete"
+}

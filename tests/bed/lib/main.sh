@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+# Runs the tests of /bed/plan one after the other, in dom0. A test runs in its
+# own processes under `confine`: whatever it does, the next one starts clean.
+#
+# A line of /bed/plan: NAME LIMIT. Lines for the machine outside go to
+# /bed/stream: "hello", "begin NAME", "tap ...", "say ...", "end NAME", "done".
+: "${GRACE:=30}" # seconds a test has, past its limit, to report and clean up
+
+tell() { echo "$*" >>/bed/stream; }
+
+# sweep: ends every guest and what is left of the daemon, whoever started it
+sweep() {
+	for d in $(xenstore-list /local/domain); do
+		[ "$d" = 0 ] || xl destroy "$d"
+	done
+	for p in vgpubackd vgpu-worker; do
+		killall -q -KILL $p
+	done
+	xenstore-rm /local/domain/0/backend/vgpu 2>/dev/null
+}
+
+run_test() {
+	log=/bed/log/$1
+	mkdir -p "$log" /run/bed
+	echo "bed: begin $1" >/dev/kmsg
+	tell "begin $1"
+	confine "$2" "$GRACE" sh /bed/lib/test.sh "$1" >>"$log/test.log" 2>&1 </dev/null
+	status=$?
+	if [ ! -e "$log/complete" ]; then
+		{
+			echo "not ok $(($(grep -cE '^(not )?ok ' "$log/tap") + 1)) - the test ran to its end"
+			echo "# status $status, time limit $2 s; the last lines of its log:"
+			tail -n 15 "$log/test.log" | sed 's/^/# /'
+			echo "1..$(grep -cE '^(not )?ok ' "$log/tap" | awk '{ print $1 + 1 }')"
+		} >"$log/tap.rest" 2>/dev/null
+		cat "$log/tap.rest" >>"$log/tap"
+		sed 's/^/tap /' "$log/tap.rest" >>/bed/stream
+	fi
+	sweep >>"$log/test.log" 2>&1
+	dmesg -c >>"$log/dom0-kernel.log"
+	xl dmesg -c >>"$log/xen.log"
+	mv /bed/log/console/* "$log/" 2>/dev/null
+	tell "end $1"
+}
+
+tell hello
+dmesg -c >/bed/log/dom0-boot.log
+xl dmesg -c >/bed/log/xen-boot.log
+while read -r name limit; do
+	run_test "$name" "$limit"
+done </bed/plan
+tell done

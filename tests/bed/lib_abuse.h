@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lib_abuse.h - what the parts of lib_abuse share: TAP, and the ioctls of
+ * /dev/vgpufront with -errno results
+ */
+#ifndef LIB_ABUSE_H
+#define LIB_ABUSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uapi/vgpufront.h>
+
+#define DEVICE "/dev/vgpufront"
+#define PAGE 4096u
+#define KERNEL_VECTOR_ADD 1
+#define KERNEL_ADDRESS 0xffff888000000000ull
+
+/* A line of TAP; gives ok back. From one thread at a time. */
+bool ok(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The call must have returned exactly this. */
+void is(int got, int want, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Nothing can be tested: ends the program. */
+void bail(const char *what) __attribute__((noreturn));
+
+struct buffer {
+	uint32_t handle;
+	uint64_t offset; /* for mmap */
+	size_t size;
+	void *ptr;
+};
+
+int call(int fd, unsigned long request, const void *arg);
+int open_device(void);
+struct buffer buffer_new(int fd, size_t size);
+int buffer_free(int fd, uint32_t handle);
+int buffer_register(int fd, const void *addr, uint64_t size, uint32_t flags,
+		    uint32_t *handle);
+void buffer_end(int fd, struct buffer *buf);
+struct vgpufront_info device_info(int fd);
+
+struct vgpufront_sqe nop(uint64_t user_data);
+struct vgpufront_sqe add(uint64_t user_data, uint32_t a, uint32_t b, uint32_t c,
+			 uint32_t count);
+/* One ENTER; enter.submitted and .completed are 0 on an error. */
+int enter(int fd, struct vgpufront_enter *enter);
+int submit(int fd, const struct vgpufront_sqe *sqes, uint32_t nr);
+/* Submits one request, waits for it; its result. -EPROTO: no one answer. */
+int one(int fd, const struct vgpufront_sqe *sqe, struct vgpufront_cqe *cqe);
+/* Reaps until nothing is in flight; how many there were. */
+unsigned int drain(int fd);
+/* A page that must not be touched, right behind a page that may be. */
+unsigned char *guarded_page(void);
+
+void test_arguments(void);
+void test_buffers(void);
+void test_work(void);
+
+#endif /* LIB_ABUSE_H */

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+#
+# The bed: real Xen in QEMU. Its programs, its image, and what runs in it.
+
+BED_TOOLS := $(addprefix $(B)/test/bed/,agent guest-exec await confine)
+
+$(B)/test/bed/agent: $(B)/obj/tests/bed/agent.o
+	$(call link,$^)
+
+$(B)/test/bed/confine: $(B)/obj/tests/bed/confine.o
+	$(call link,$^)
+
+$(B)/test/bed/guest-exec: $(B)/obj/tests/bed/guest-exec.o
+	$(call link,$^ -lxenstore)
+
+$(B)/test/bed/await: $(B)/obj/tests/bed/await.o
+	$(call link,$^ -lxenstore)
+
+ifeq ($(HAVE_XEN),y)
+ALL += $(BED_TOOLS)
+endif
+
+# What the image takes the product from: an installation, made anew each time.
+.PHONY: bed-root
+bed-root: all
+	@rm -rf $(B)/bed/root
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(B)/bed/root) >$(B)/bed-install.log 2>&1 || \
+		{ tail -n 20 $(B)/bed-install.log; exit 1; }
+
+.PHONY: bed-image
+bed-image: bed-root
+	@BUILD=$(abspath $(B)) tests/bed/mkimage
+
+# T="NAME..." picks tests of tests/bed/t.
+.PHONY: bed-check
+bed-check: bed-root
+	@BUILD=$(abspath $(B)) tests/bed/run $(T)
+
+.PHONY: demo-run
+demo-run: bed-root
+	@BUILD=$(abspath $(B)) tests/bed/demo
+
+.PHONY: bed-shell
+bed-shell: bed-root
+	@BUILD=$(abspath $(B)) tests/bed/shell

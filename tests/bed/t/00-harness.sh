@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+# The harness itself: guests, their output, time limits, and that failures fail
+# limit: 120
+# shellcheck shell=sh
+
+# nested NAME SECONDS: runs the script on stdin as a test of its own; $out is its TAP
+nested() {
+	cat >"/bed/t/$1.sh"
+	STREAM=/dev/null NO_DAEMON=1 confine "$2" 20 sh /bed/lib/test.sh "$1" >"/bed/log/$1.log" 2>&1 </dev/null
+	rc=$?
+	out=$(cat "/bed/log/$1/tap")
+}
+
+guest_start g1 pv 128
+guest g1 'echo one; echo two >&2; printf three; exit 7'
+status 7 'a command in a guest ends with its own status'
+is "$out" "one
+two
+three" 'all its output comes back, from stdout and stderr'
+guest g1 'printf "a\\\\tb\001c\n" | od -An -tx1; echo "[99]= 0"; echo "quote '"'"' \$HOME"'
+see '^ 61 5c 74 62 01 63 0a$' 'control characters and backslashes pass both ways'
+see '^\[99\]= 0$' "output that looks like the agent's own lines is only output"
+guest g1 'i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo "line $i of a long output"; done'
+is "$(echo "$out" | md5sum)" "$(seq 3000 | sed 's/.*/line & of a long output/' | md5sum)" \
+	'a long output is complete and in order'
+TIMEOUT=2 guest g1 'echo before; sleep 60'
+status 124 'a command that hangs is ended by its time limit'
+see '^before$' 'with its output till then'
+guest g1 'pidof sleep'
+fails 'and it is dead in the guest'
+
+guest_start g2 pvh 128
+for g in g1 g2; do
+	for i in 1 2 3; do
+		guest_bg $g$i $g "for k in 1 2 3 4; do echo $g$i; usleep 20000; done; exit $i"
+	done
+done
+for g in g1 g2; do
+	for i in 1 2 3; do
+		job_wait $g$i
+		is "$rc:$(echo "$out" | sort | uniq -c | tr -s ' ')" "$i: 4 $g$i" \
+			"commands side by side in two guests keep apart ($g, $i)"
+	done
+done
+ok '[ "$(grants_mapped g1)" = 2 ]' 'dom0 maps two pages of a bare guest: console and xenstore'
+
+guest_bg gone g2 'sleep 60'
+guest_stop g2
+job_wait gone
+status 125 'a command ends when its guest is destroyed'
+
+guest g1 'echo "<4>Oops: made up" >/dev/kmsg'
+expect_log 'g1: .*Oops: made up'
+
+guest_stop g1
+no_leaks
+
+nested self-fail 30 <<'END'
+is 1 2 'one is two'
+see nothing 'output'
+pass 'a good one'
+END
+see '^not ok 1 - one is two' 'a failing check fails its test'
+see '^not ok 2' 'and so does the next'
+see '^ok 3' 'while the rest goes on'
+see '^1\.\.4$' 'with a whole plan'
+
+nested self-hang 2 <<'END'
+sleep 600
+END
+see '^not ok 1 - the test ends within its time limit' 'a hanging test is ended and fails'
+
+nested self-kernel 30 <<'END'
+echo '<4>WARNING: CPU: 0 PID: 1 at made/up.c:1' >/dev/kmsg
+END
+see '^not ok 1 - no kernel' 'a kernel warning fails the test'
+
+nested self-leak 60 <<'END'
+guest_start g3 pv 128
+no_leaks
+END
+see '^not ok 1 - nothing is left' 'a guest left running counts as a leak'
