@@ -183,8 +183,8 @@ static int chunk_bring(struct chunk *chunk)
 			to[i].offset = offset;
 			if (i == OPERAND_C)
 				continue;
-			user[nr] = (struct iovec){ piece(chunk, i), size };
-			staging[nr++] = (struct iovec){ at, size };
+			user[nr] = (struct iovec){piece(chunk, i), size};
+			staging[nr++] = (struct iovec){at, size};
 		} else {
 			err = chunk_pin(chunk, i);
 			if (err)

@@ -32,7 +32,7 @@ static void buffer_publish(struct vgpu_buffer *buf)
 VISIBLE int vgpu_buffer_alloc(struct vgpu_device *dev, size_t size,
 			      struct vgpu_buffer **out)
 {
-	struct vgpufront_buffer_alloc req = { .size = size };
+	struct vgpufront_buffer_alloc req = {.size = size};
 	struct vgpu_buffer *buf;
 	void *ptr;
 	int err;

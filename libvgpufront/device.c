@@ -29,7 +29,7 @@ int dev_ioctl(struct vgpu_device *dev, unsigned long request, void *arg)
 
 int dev_free_handle(struct vgpu_device *dev, uint32_t handle)
 {
-	struct vgpufront_buffer_free req = { .handle = handle };
+	struct vgpufront_buffer_free req = {.handle = handle};
 
 	return dev_ioctl(dev, VGPUFRONT_IOC_BUFFER_FREE, &req);
 }
@@ -108,8 +108,7 @@ static void text(char *out, size_t room, const char *in, size_t len)
 }
 #define TEXT(out, in) text(out, sizeof(out), in, sizeof(in))
 
-VISIBLE int vgpu_get_info(struct vgpu_device *dev,
-			  struct vgpu_device_info *out)
+VISIBLE int vgpu_get_info(struct vgpu_device *dev, struct vgpu_device_info *out)
 {
 	struct vgpufront_info in;
 	int err;
@@ -156,7 +155,7 @@ VISIBLE int vgpu_get_info(struct vgpu_device *dev,
  */
 static int poll_open(struct vgpu_device *dev)
 {
-	struct epoll_event event = { .events = EPOLLIN };
+	struct epoll_event event = {.events = EPOLLIN};
 	int ep, ev, err;
 
 	ev = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -263,7 +263,7 @@ static int wait_loop(struct vgpu_device *dev, struct waiter *w,
 
 int dev_wait(struct vgpu_device *dev, struct vgpu_op *op, int64_t timeout_ns)
 {
-	struct waiter w = { .op = op };
+	struct waiter w = {.op = op};
 	int64_t deadline = -1;
 	pthread_condattr_t attr;
 	int ret;

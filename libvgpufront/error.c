@@ -11,20 +11,20 @@ static const struct {
 	int err;
 	const char *text;
 } texts[] = {
-	{ EINVAL, "invalid argument" },
-	{ ENODEV, "device lost: backend gone or device detached" },
-	{ ENOENT, "no such device or buffer" },
-	{ EACCES, "permission denied, or output in a read-only buffer" },
-	{ EFAULT, "memory is not mapped, or not writable" },
-	{ EBUSY, "in use by work in flight" },
-	{ ENOSPC, "the guest has no free grant references" },
-	{ EMFILE, "too many buffers or open files" },
-	{ E2BIG, "larger than the backend allows a buffer to be" },
-	{ ETIME, "timed out" },
-	{ ECANCELED, "dropped because the device was closed" },
-	{ EINPROGRESS, "not finished" },
-	{ EPROTONOSUPPORT, "module and library have different ABI versions" },
-	{ ENOTTY, "not a vgpu device" },
+	{EINVAL, "invalid argument"},
+	{ENODEV, "device lost: backend gone or device detached"},
+	{ENOENT, "no such device or buffer"},
+	{EACCES, "permission denied, or output in a read-only buffer"},
+	{EFAULT, "memory is not mapped, or not writable"},
+	{EBUSY, "in use by work in flight"},
+	{ENOSPC, "the guest has no free grant references"},
+	{EMFILE, "too many buffers or open files"},
+	{E2BIG, "larger than the backend allows a buffer to be"},
+	{ETIME, "timed out"},
+	{ECANCELED, "dropped because the device was closed"},
+	{EINPROGRESS, "not finished"},
+	{EPROTONOSUPPORT, "module and library have different ABI versions"},
+	{ENOTTY, "not a vgpu device"},
 };
 
 VISIBLE const char *vgpu_strerror(int err)

@@ -129,17 +129,17 @@ struct vgpu_op {
 	struct list node; /* in dev->ops, oldest first, until done */
 	struct vgpu_device *dev;
 	bool fence;
-	bool async;	/* counted by vgpu_process() */
+	bool async; /* counted by vgpu_process() */
 	uint16_t stream;
 	struct operand operand[NR_OPERANDS];
 	size_t n, next; /* elements: all, and those in a chunk so far */
 
-	bool direct;	/* all operands are in buffers */
-	bool copy;	/* the others are copied, not pinned */
-	bool started;	/* no longer held back by the stream */
-	bool starved;	/* waits for resources that another one has */
+	bool direct;  /* all operands are in buffers */
+	bool copy;    /* the others are copied, not pinned */
+	bool started; /* no longer held back by the stream */
+	bool starved; /* waits for resources that another one has */
 	bool kick, busy;
-	bool done;	/* atomic: read without the lock */
+	bool done; /* atomic: read without the lock */
 	unsigned int waiters;
 	size_t chunk_elems;
 	unsigned int active; /* chunks not FREE */
@@ -157,10 +157,10 @@ struct waiter {
 };
 
 struct vgpu_device {
-	int fd;		/* does not change */
+	int fd; /* does not change */
 	pthread_mutex_t lock;
-	int epoll_fd, event_fd;	/* -1 until vgpu_fd() */
-	int lost;	/* 0, or why nothing works any more: -ENODEV ... */
+	int epoll_fd, event_fd; /* -1 until vgpu_fd() */
+	int lost; /* 0, or why nothing works any more: -ENODEV ... */
 	bool closing;
 	bool unsafe_copy; /* atomic: process_vm_writev(2) does not work here */
 
@@ -169,15 +169,15 @@ struct vgpu_device {
 	struct list waiters;
 	bool leader;
 	struct chunk *pending, **pending_tail;
-	unsigned int inflight;	/* chunks the kernel has */
-	unsigned int holding;	/* chunks with pins or staging memory */
-	unsigned int starved;	/* operations */
-	unsigned int releases;	/* times a chunk gave its resources back */
-	unsigned int finished;	/* asynchronous ones since vgpu_process() */
+	unsigned int inflight; /* chunks the kernel has */
+	unsigned int holding;  /* chunks with pins or staging memory */
+	unsigned int starved;  /* operations */
+	unsigned int releases; /* times a chunk gave its resources back */
+	unsigned int finished; /* asynchronous ones since vgpu_process() */
 
 	struct arena arenas[MAX_ARENAS];
 	unsigned int nr_arenas, max_arenas;
-	bool growing;		/* a thread allocates the next arena */
+	bool growing; /* a thread allocates the next arena */
 };
 
 /* Doubly linked lists with a head. */
@@ -207,9 +207,9 @@ static inline void list_del(struct list *n)
 }
 
 /* node is the first member of everything that is in a list. */
-#define list_for_each(pos, head)                          \
-	for (pos = (__typeof__(pos))(void *)(head)->next; \
-	     (struct list *)(void *)pos != (head);        \
+#define list_for_each(pos, head)                                               \
+	for (pos = (__typeof__(pos))(void *)(head)->next;                      \
+	     (struct list *)(void *)pos != (head);                             \
 	     pos = (__typeof__(pos))(void *)pos->node.next)
 
 static inline unsigned int pages_of(size_t bytes)

@@ -18,7 +18,8 @@ static bool overlap(const unsigned char *x, const unsigned char *y, size_t size)
 	return px > py ? px - py < size : py - px < size;
 }
 
-static void op_init(struct vgpu_op *op, struct vgpu_device *dev, uint16_t stream)
+static void op_init(struct vgpu_op *op, struct vgpu_device *dev,
+		    uint16_t stream)
 {
 	unsigned int i;
 
@@ -47,8 +48,8 @@ static int op_init_add(struct vgpu_op *op, struct vgpu_device *dev,
 		       const float *a, const float *b, float *c, size_t n,
 		       unsigned int stream)
 {
-	unsigned char *ptr[NR_OPERANDS] = { (void *)(uintptr_t)a,
-					    (void *)(uintptr_t)b, (void *)c };
+	unsigned char *ptr[NR_OPERANDS] = {(void *)(uintptr_t)a,
+					   (void *)(uintptr_t)b, (void *)c};
 	size_t size = n * sizeof(float);
 	unsigned int i;
 

@@ -29,7 +29,7 @@ static bool run_find(struct vgpu_device *dev, unsigned int pages,
 			if (arena->used & (bits(nr) << at))
 				continue;
 			arena->used |= bits(nr) << at;
-			*run = (struct run){ arena, at, pages };
+			*run = (struct run){arena, at, pages};
 			return true;
 		}
 	}
@@ -43,9 +43,9 @@ static bool run_find(struct vgpu_device *dev, unsigned int pages,
 static bool copy_works(const struct arena *arena)
 {
 	unsigned char probe[8] = "vgpu", back[8] = "";
-	struct iovec user = { probe, sizeof(probe) };
-	struct iovec again = { back, sizeof(back) };
-	struct iovec staging = { arena->ptr, sizeof(probe) };
+	struct iovec user = {probe, sizeof(probe)};
+	struct iovec again = {back, sizeof(back)};
+	struct iovec staging = {arena->ptr, sizeof(probe)};
 	bool works;
 
 	works = !sys_copy_in(&user, &staging, 1) &&
@@ -58,7 +58,7 @@ static bool copy_works(const struct arena *arena)
 static int arena_alloc(struct vgpu_device *dev, struct arena *arena,
 		       unsigned int pages)
 {
-	struct vgpufront_buffer_alloc req = { .size = (uint64_t)pages * PAGE };
+	struct vgpufront_buffer_alloc req = {.size = (uint64_t)pages * PAGE};
 	void *ptr;
 	int err;
 
@@ -70,7 +70,7 @@ static int arena_alloc(struct vgpu_device *dev, struct arena *arena,
 		dev_free_handle(dev, req.handle);
 		return err;
 	}
-	*arena = (struct arena){ ptr, req.handle, pages, 0 };
+	*arena = (struct arena){ptr, req.handle, pages, 0};
 	return 0;
 }
 

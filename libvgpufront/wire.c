@@ -20,8 +20,8 @@ const uint16_t wire_kernel_vector_add = VGPU_KERNEL_VECTOR_ADD;
 const char *wire_text(int err)
 {
 	switch (err) {
-#define STATUS_TEXT(name, code, error, text) \
-	case error:                          \
+#define STATUS_TEXT(name, code, error, text)                                   \
+	case error:                                                            \
 		return text;
 		VGPU_STATUS_LIST(STATUS_TEXT)
 #undef STATUS_TEXT

@@ -69,9 +69,10 @@ static void no_node(const char *root, const char *path, char *out, size_t size)
 
 	first_device(root, device, state, sizeof(device));
 	if (!is_xen(root))
-		snprintf(out, size,
-			 "this is not a Xen guest: /sys/hypervisor/type does not say xen, and there is no /proc/xen\n"
-			 "vgpu devices exist only in domains of the Xen hypervisor");
+		snprintf(
+			out, size,
+			"this is not a Xen guest: /sys/hypervisor/type does not say xen, and there is no /proc/xen\n"
+			"vgpu devices exist only in domains of the Xen hypervisor");
 	else if (!exists(root, "/sys/module/vgpufront"))
 		snprintf(out, size,
 			 "the kernel module vgpufront is not loaded\n"
@@ -81,10 +82,11 @@ static void no_node(const char *root, const char *path, char *out, size_t size)
 			 "no vgpu device is attached to this domain\n"
 			 "attach one, in dom0: vgpuctl attach DOMAIN");
 	else
-		snprintf(out, size,
-			 "device %s is not connected (xenbus state %s), so there is no %s\n"
-			 "look at the backend, in dom0: vgpuctl list, and the log of vgpubackd",
-			 device, *state ? state : "unknown", path);
+		snprintf(
+			out, size,
+			"device %s is not connected (xenbus state %s), so there is no %s\n"
+			"look at the backend, in dom0: vgpuctl list, and the log of vgpubackd",
+			device, *state ? state : "unknown", path);
 }
 
 void diagnose_open(const char *root, const char *path, int err, char *out,
@@ -96,26 +98,31 @@ void diagnose_open(const char *root, const char *path, int err, char *out,
 		break;
 	case -ENODEV:
 	case -ENXIO:
-		snprintf(out, size,
-			 "%s: the device is gone, or its backend is not connected\n"
-			 "look at the backend, in dom0: vgpuctl list, and the log of vgpubackd",
-			 path);
+		snprintf(
+			out, size,
+			"%s: the device is gone, or its backend is not connected\n"
+			"look at the backend, in dom0: vgpuctl list, and the log of vgpubackd",
+			path);
 		break;
 	case -EACCES:
 	case -EPERM:
-		snprintf(out, size,
-			 "%s: no permission to open it\n"
-			 "run as root, or let your group use it: chgrp GROUP %s; chmod 660 %s",
-			 path, path, path);
+		snprintf(
+			out, size,
+			"%s: no permission to open it\n"
+			"run as root, or let your group use it: chgrp GROUP %s; chmod 660 %s",
+			path, path, path);
 		break;
 	case -ENOTTY:
-		snprintf(out, size, "%s: not a vgpu device\n"
-			 "the first one is /dev/vgpufront", path);
+		snprintf(out, size,
+			 "%s: not a vgpu device\n"
+			 "the first one is /dev/vgpufront",
+			 path);
 		break;
 	case -EPROTONOSUPPORT:
-		snprintf(out, size, "%s: %s\n"
-			 "install module and library of the same release", path,
-			 vgpu_strerror(err));
+		snprintf(out, size,
+			 "%s: %s\n"
+			 "install module and library of the same release",
+			 path, vgpu_strerror(err));
 		break;
 	default:
 		snprintf(out, size, "%s: %s", path, vgpu_strerror(err));
@@ -145,18 +152,21 @@ void diagnose_state(const struct vgpu_device_info *info, char *out, size_t size)
 	case VGPU_STATE_CONNECTED:
 		break;
 	case VGPU_STATE_CLOSING:
-		snprintf(out, size,
-			 "the device is being detached, or its backend shuts down\n"
-			 "see in dom0: vgpuctl list");
+		snprintf(
+			out, size,
+			"the device is being detached, or its backend shuts down\n"
+			"see in dom0: vgpuctl list");
 		break;
 	case VGPU_STATE_BROKEN:
-		snprintf(out, size,
-			 "the backend violated the protocol; the device is out of use\n"
-			 "see dmesg here and the log of vgpubackd, then detach and attach the device");
+		snprintf(
+			out, size,
+			"the backend violated the protocol; the device is out of use\n"
+			"see dmesg here and the log of vgpubackd, then detach and attach the device");
 		break;
 	default:
-		snprintf(out, size,
-			 "the backend is not connected\n"
-			 "look at it, in dom0: vgpuctl list, and the log of vgpubackd");
+		snprintf(
+			out, size,
+			"the backend is not connected\n"
+			"look at it, in dom0: vgpuctl list, and the log of vgpubackd");
 	}
 }

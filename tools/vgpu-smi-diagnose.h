@@ -18,7 +18,8 @@ void diagnose_open(const char *root, const char *path, int err, char *out,
 		   size_t size);
 
 /* The same for a device that was opened; "" when it can be used. */
-void diagnose_state(const struct vgpu_device_info *info, char *out, size_t size);
+void diagnose_state(const struct vgpu_device_info *info, char *out,
+		    size_t size);
 
 const char *state_name(unsigned int state);
 

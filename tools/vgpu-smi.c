@@ -46,7 +46,7 @@ static void line(void)
 }
 
 __attribute__((format(printf, 2, 3))) static void row(const char *key,
-						       const char *format, ...)
+						      const char *format, ...)
 {
 	char value[256];
 	va_list args;
@@ -207,15 +207,15 @@ static bool show(const char *path, bool as_json, bool first, bool *ok)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "device", required_argument, NULL, 'd' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
+		{"device", required_argument, NULL, 'd'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
 	};
 	const char *device = NULL;
 	bool as_json = false, ok = true;
-	glob_t nodes = { 0 };
+	glob_t nodes = {0};
 	size_t i, shown = 0;
 	int opt;
 

@@ -24,7 +24,7 @@ static struct {
 	uint64_t repeat, seed;
 	unsigned int threads;
 	bool async, buffers;
-} opt = { .path = DEFAULT_PATH, .n = 1024, .repeat = 1, .seed = 1, .threads = 1 };
+} opt = {.path = DEFAULT_PATH, .n = 1024, .repeat = 1, .seed = 1, .threads = 1};
 
 static struct vgpu_device *dev;
 static struct vgpu_device_info info;
@@ -107,8 +107,8 @@ static int add(struct worker *w)
 	if (!opt.async)
 		return vgpu_vector_add(dev, w->vec[0], w->vec[1], w->vec[2],
 				       opt.n);
-	err = vgpu_vector_add_async(dev, w->vec[0], w->vec[1], w->vec[2],
-				    opt.n, w->nr, &op);
+	err = vgpu_vector_add_async(dev, w->vec[0], w->vec[1], w->vec[2], opt.n,
+				    w->nr, &op);
 	if (err)
 		return err;
 	err = vgpu_op_wait(op, -1);
@@ -225,16 +225,16 @@ static bool all_runs(void)
 static int options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "count", required_argument, NULL, 'n' },
-		{ "repeat", required_argument, NULL, 'r' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "threads", required_argument, NULL, 't' },
-		{ "async", no_argument, NULL, 'a' },
-		{ "buffers", no_argument, NULL, 'b' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
+		{"count", required_argument, NULL, 'n'},
+		{"repeat", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 's'},
+		{"threads", required_argument, NULL, 't'},
+		{"async", no_argument, NULL, 'a'},
+		{"buffers", no_argument, NULL, 'b'},
+		{"device", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
 	};
 	uint64_t value;
 	bool ok = true;

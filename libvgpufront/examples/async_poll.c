@@ -15,8 +15,8 @@
 
 static int add_all(struct vgpu_device *dev, const float *in, float *out)
 {
-	struct pollfd pfd = { .fd = vgpu_fd(dev), .events = POLLIN };
-	struct vgpu_op *ops[OPS] = { NULL };
+	struct pollfd pfd = {.fd = vgpu_fd(dev), .events = POLLIN};
+	struct vgpu_op *ops[OPS] = {NULL};
 	int i, n, err, started = 0, left, ret = pfd.fd < 0 ? pfd.fd : 0;
 
 	/* ops[i] computes out[i * N ...] = in + in */

@@ -7,10 +7,10 @@
  */
 #include "evil_back.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <xen/io/xenbus.h>
 
@@ -236,35 +236,21 @@ static const struct {
 	bool refuse;	   /* must not be connected to */
 } bad_nodes[] = {
 	{VGPU_NODE_VERSIONS, NULL, true},
-	{VGPU_NODE_VERSIONS, "", true},
-	{VGPU_NODE_VERSIONS, "2 3", true},
-	{VGPU_NODE_VERSIONS, "11 -1 01", true},
+	{VGPU_NODE_VERSIONS, "2 11 01", true},
 	{VGPU_NODE_VERSIONS, LONGEST, true},
-	{VGPU_NODE_MAX_RING_PAGE_ORDER, NULL, true},
 	{VGPU_NODE_MAX_RING_PAGE_ORDER, "-1", true},
-	{VGPU_NODE_MAX_RING_PAGE_ORDER, "4294967296", true},
 	{VGPU_NODE_MAX_RING_PAGE_ORDER, "99", false},
 	{VGPU_NODE_MAX_ARENA_PAGES, NULL, true},
 	{VGPU_NODE_MAX_ARENA_PAGES, "0", true},
-	{VGPU_NODE_MAX_ARENA_PAGES, "banana", true},
-	{VGPU_NODE_MAX_ARENA_PAGES, "65535", false},
-	{VGPU_NODE_MAX_BUFFERS, NULL, true},
-	{VGPU_NODE_MAX_BUFFERS, "0", true},
+	{VGPU_NODE_MAX_BUFFERS, "banana", true},
 	{VGPU_NODE_MAX_BUFFERS, "4294967295", false},
-	{VGPU_NODE_MAX_BUFFERS, "99999999999999999999", true},
-	{VGPU_NODE_MAX_BUFFER_PAGES, "0", true},
+	{VGPU_NODE_MAX_BUFFER_PAGES, "99999999999999999999", true},
 	{VGPU_NODE_MAX_BUFFER_PAGES, "4294967295", false},
-	{VGPU_NODE_MAX_STREAMS, "0", true},
-	{VGPU_NODE_MAX_STREAMS, LONGEST, true},
-	{VGPU_NODE_OPS, NULL, false},
 	{VGPU_NODE_OPS, LONGEST, false},
 	{VGPU_NODE_BUILTINS, "\x1b[2J", false},
-	{VGPU_NODE_ENGINE, NULL, false},
 	{VGPU_NODE_ENGINE, "\x01\xff%n%s", false},
 	{VGPU_NODE_GPU_NAME, LONGEST, false},
-	{VGPU_NODE_GPU_NAME, "two\nlines", false},
-	{VGPU_NODE_GPU_MEMORY, "-1", false},
-	{VGPU_NODE_COMPUTE_CAPABILITY, "9.0.0.0", false},
+	{VGPU_NODE_COMPUTE_CAPABILITY, "two\nlines", false},
 };
 
 static void spoil_node(struct evil_back *b, const char *node, const char *value)
@@ -291,29 +277,47 @@ static void error_dir(const struct evil_back *b, char dir[256])
 		 b->guest, strrchr(b->front, '/') + 1);
 }
 
-/* Offers it, and waits for either: 1 accepted, 0 refused, -1 neither. */
+/* 1: it accepted what is published; 0: it refused, and said why; -1: neither */
+static int verdict(struct evil_back *b, const char *error)
+{
+	char *text = evil_read(b->xs, error, "error");
+	bool refused = *text;
+
+	if (refused)
+		tap_note("%s", text);
+	free(text);
+	if (refused)
+		return 0;
+	return evil_state(b->xs, b->front) == XenbusStateInitialised ? 1 : -1;
+}
+
 static int offer(struct evil_back *b)
 {
 	int64_t end = evil_now_ms() + EVIL_TIMEOUT_MS;
-	unsigned int state;
-	char dir[256];
-	char *error;
+	char error[256];
+	char **event;
+	int is;
 
-	error_dir(b, dir);
-	xs_rm(b->xs, XBT_NULL, dir);
+	error_dir(b, error);
+	xs_rm(b->xs, XBT_NULL, error);
+	if (!xs_watch(b->xs, error, "error") ||
+	    !xs_watch(b->xs, b->front, "front"))
+		tap_bail("cannot watch %s", b->front);
 	back_state(b, XenbusStateInitWait);
-	do {
-		error = evil_read(b->xs, dir, "error");
-		if (*error) {
-			tap_note("%s", error);
-			free(error);
-			return 0;
-		}
-		free(error);
-		state = evil_state(b->xs, b->front);
-		usleep(10000);
-	} while (state != XenbusStateInitialised && evil_now_ms() < end);
-	return state == XenbusStateInitialised ? 1 : -1;
+	for (;;) {
+		struct pollfd fd = {.fd = xs_fileno(b->xs), .events = POLLIN};
+		int64_t left = end - evil_now_ms();
+
+		while ((event = xs_check_watch(b->xs)))
+			free(event);
+		is = verdict(b, error);
+		if (is >= 0 || left <= 0)
+			break;
+		poll(&fd, 1, left);
+	}
+	xs_unwatch(b->xs, error, "error");
+	xs_unwatch(b->xs, b->front, "front");
+	return is;
 }
 
 static const char *shown(const char *value)
@@ -359,16 +363,20 @@ static const struct {
 	{"states", states, false}, {"lies", lies, false},
 };
 
+/*
+ * Connected, and where asked for with a first request in hand. The guest binds
+ * its driver anew at any time, so this may take more than one try.
+ */
 static bool ready(struct evil_back *b, const char *name, bool on_request,
 		  struct vgpu_request *req)
 {
-	if (!tap(back_connect(b), "%s: connected", name))
-		return false;
-	if (!on_request)
-		return true;
-	return tap(back_serve_until(b, b->op, req,
-				    evil_now_ms() + EVIL_TIMEOUT_MS),
-		   "%s: the guest sends a request", name);
+	bool ok = false;
+
+	for (int i = 0; i < 4 && !ok; i++)
+		ok = back_connect(b) &&
+		     (!on_request ||
+		      back_serve_until(b, b->op, req, in_seconds(8)));
+	return tap(ok, "%s: connected, and in use", name);
 }
 
 void back_attack(struct evil_back *b, const char *name)

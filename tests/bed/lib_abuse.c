@@ -75,8 +75,8 @@ int open_device(void)
 
 struct buffer buffer_new(int fd, size_t size)
 {
-	struct vgpufront_buffer_alloc req = { .size = size };
-	struct buffer buf = { .size = size };
+	struct vgpufront_buffer_alloc req = {.size = size};
+	struct buffer buf = {.size = size};
 
 	if (call(fd, VGPUFRONT_IOC_BUFFER_ALLOC, &req))
 		bail("BUFFER_ALLOC");
@@ -91,7 +91,7 @@ struct buffer buffer_new(int fd, size_t size)
 
 int buffer_free(int fd, uint32_t handle)
 {
-	struct vgpufront_buffer_free req = { .handle = handle };
+	struct vgpufront_buffer_free req = {.handle = handle};
 
 	return call(fd, VGPUFRONT_IOC_BUFFER_FREE, &req);
 }
@@ -141,10 +141,10 @@ struct vgpufront_sqe add(uint64_t user_data, uint32_t a, uint32_t b, uint32_t c,
 	return (struct vgpufront_sqe){
 		.user_data = user_data,
 		.op = VGPUFRONT_OP_BUILTIN,
-		.builtin = { .kernel = KERNEL_VECTOR_ADD,
-			     .operand = { { .handle = a, .count = nr },
-					  { .handle = b, .count = nr },
-					  { .handle = c, .count = nr } } },
+		.builtin = {.kernel = KERNEL_VECTOR_ADD,
+			    .operand = {{.handle = a, .count = nr},
+					{.handle = b, .count = nr},
+					{.handle = c, .count = nr}}},
 	};
 }
 
@@ -230,27 +230,29 @@ static void test_numbers(int fd)
 	static const unsigned long good[] = {
 		VGPUFRONT_IOC_INFO, VGPUFRONT_IOC_BUFFER_ALLOC,
 		VGPUFRONT_IOC_BUFFER_REGISTER, VGPUFRONT_IOC_BUFFER_FREE,
-		VGPUFRONT_IOC_ENTER
-	};
+		VGPUFRONT_IOC_ENTER};
 	static char arg[16384];
 	unsigned int wrong = 0, i, k;
 
 	for (i = 0; i < 5; i++) {
-		static const int sizes[] = { -16, -8, -1, 1, 8, 4096 };
+		static const int sizes[] = {-16, -8, -1, 1, 8, 4096};
 		unsigned int nr = _IOC_NR(good[i]), size = _IOC_SIZE(good[i]);
 
 		for (k = 0; k < 6; k++)
-			wrong += call(fd, _IOC(_IOC_DIR(good[i]),
-					       VGPUFRONT_IOC_MAGIC, nr,
-					       size + (unsigned int)sizes[k]),
+			wrong += call(fd,
+				      _IOC(_IOC_DIR(good[i]),
+					   VGPUFRONT_IOC_MAGIC, nr,
+					   size + (unsigned int)sizes[k]),
 				      arg) != -ENOTTY;
 		wrong += call(fd, _IO(VGPUFRONT_IOC_MAGIC, nr), arg) != -ENOTTY;
-		wrong += call(fd, _IOC(_IOC_NONE, VGPUFRONT_IOC_MAGIC, nr,
-				       size), arg) != -ENOTTY;
+		wrong +=
+			call(fd, _IOC(_IOC_NONE, VGPUFRONT_IOC_MAGIC, nr, size),
+			     arg) != -ENOTTY;
 		wrong += call(fd, _IOC(_IOC_DIR(good[i]), 'x', nr, size),
 			      arg) != -ENOTTY;
 	}
-	is((int)wrong, 0, "ioctls of the wrong size, direction or magic are ENOTTY");
+	is((int)wrong, 0,
+	   "ioctls of the wrong size, direction or magic are ENOTTY");
 	for (wrong = 0, i = 5; i < 256; i++)
 		wrong += call(fd, _IOWR(VGPUFRONT_IOC_MAGIC, i, uint64_t),
 			      arg) != -ENOTTY;
@@ -264,18 +266,17 @@ static void test_pointers(int fd)
 	static const unsigned long all[] = {
 		VGPUFRONT_IOC_INFO, VGPUFRONT_IOC_BUFFER_ALLOC,
 		VGPUFRONT_IOC_BUFFER_REGISTER, VGPUFRONT_IOC_BUFFER_FREE,
-		VGPUFRONT_IOC_ENTER
-	};
+		VGPUFRONT_IOC_ENTER};
 	unsigned char *page = guarded_page();
-	struct vgpufront_buffer_alloc alloc = { .size = PAGE };
+	struct vgpufront_buffer_alloc alloc = {.size = PAGE};
 	unsigned int wrong = 0, i;
 	void *read_only;
 
 	for (i = 0; i < 5; i++) {
-		const void *bad[] = { NULL, (void *)(uintptr_t)KERNEL_ADDRESS,
-				      page + PAGE,
-				      page + PAGE - _IOC_SIZE(all[i]) / 2,
-				      (void *)UINTPTR_MAX };
+		const void *bad[] = {NULL, (void *)(uintptr_t)KERNEL_ADDRESS,
+				     page + PAGE,
+				     page + PAGE - _IOC_SIZE(all[i]) / 2,
+				     (void *)UINTPTR_MAX};
 		unsigned int k;
 
 		for (k = 0; k < 5; k++)
@@ -303,7 +304,7 @@ static void test_enter_pointers(int fd)
 	unsigned char *page = guarded_page();
 	struct vgpufront_sqe *sqes, sqe = nop(7);
 	struct vgpufront_cqe cqes[64];
-	struct vgpufront_enter req = { .nr_sqes = 1, .timeout_ns = -1 };
+	struct vgpufront_enter req = {.nr_sqes = 1, .timeout_ns = -1};
 	unsigned int i, taken;
 	int err;
 
@@ -367,7 +368,7 @@ static void test_enter_pointers(int fd)
 static void test_requests(int fd)
 {
 	struct buffer buf = buffer_new(fd, 2 * PAGE);
-	static const uint8_t ops[] = { 0, 2, 3, 4, 7, 8, 14, 19, 128, 255 };
+	static const uint8_t ops[] = {0, 2, 3, 4, 7, 8, 14, 19, 128, 255};
 	uint32_t h = buf.handle, ro;
 	static float input[16];
 	struct vgpufront_sqe sqe;
@@ -384,11 +385,11 @@ static void test_requests(int fd)
 	}
 	is((int)wrong, 0, "operations that programs do not have: EINVAL");
 
-#define REFUSED(what, want, ...)                   \
-	do {                                       \
-		sqe = add(1, h, h, h, 16);         \
-		__VA_ARGS__;                       \
-		is(one(fd, &sqe, NULL), want, what); \
+#define REFUSED(what, want, ...)                                               \
+	do {                                                                   \
+		sqe = add(1, h, h, h, 16);                                     \
+		__VA_ARGS__;                                                   \
+		is(one(fd, &sqe, NULL), want, what);                           \
 	} while (0)
 	REFUSED("an add", 0, (void)0);
 	REFUSED("an unknown flag", -EINVAL, sqe.flags = 1);
@@ -428,8 +429,8 @@ static void test_requests(int fd)
 	sqe = add(1, h, h, h, 16);
 	sqe.builtin.param = 1;
 	ok(one(fd, &sqe, NULL) < 0, "a parameter that the kernel has not");
-	sqe = (struct vgpufront_sqe){ .op = VGPUFRONT_OP_BUILTIN,
-				      .builtin.kernel = KERNEL_VECTOR_ADD };
+	sqe = (struct vgpufront_sqe){.op = VGPUFRONT_OP_BUILTIN,
+				     .builtin.kernel = KERNEL_VECTOR_ADD};
 	ok(one(fd, &sqe, NULL) < 0, "an add without operands");
 	if (buffer_register(fd, input, sizeof(input),
 			    VGPUFRONT_BUFFER_READ_ONLY, &ro))

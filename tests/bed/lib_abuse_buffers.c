@@ -15,7 +15,7 @@
 
 static int alloc(int fd, uint64_t size, uint32_t flags, uint32_t *handle)
 {
-	struct vgpufront_buffer_alloc req = { .size = size, .flags = flags };
+	struct vgpufront_buffer_alloc req = {.size = size, .flags = flags};
 	int err = call(fd, VGPUFRONT_IOC_BUFFER_ALLOC, &req);
 
 	*handle = req.handle;
@@ -24,7 +24,7 @@ static int alloc(int fd, uint64_t size, uint32_t flags, uint32_t *handle)
 
 static void test_alloc(int fd)
 {
-	struct vgpufront_buffer_free bad = { .reserved = 1 };
+	struct vgpufront_buffer_free bad = {.reserved = 1};
 	uint32_t handle, handles[VGPUFRONT_MAX_BUFFERS + 1];
 	unsigned int i, n, wrong = 0;
 
@@ -37,7 +37,8 @@ static void test_alloc(int fd)
 		int err = alloc(fd, 1, 0, &handles[n]);
 
 		if (err) {
-			is(err, -EMFILE, "one buffer more than a context may have");
+			is(err, -EMFILE,
+			   "one buffer more than a context may have");
 			break;
 		}
 	}
@@ -68,10 +69,10 @@ static void test_mmap(int fd)
 	for (i = 0; i < 2 * PAGE; i++)
 		nonzero += p[i] != 0;
 	is((int)nonzero, 0, "fresh memory is zero");
-#define NO_MAP(what, size, flags, at)                                         \
+#define NO_MAP(what, size, flags, at)                                          \
 	ok(mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, (off_t)(at)) == \
-			   MAP_FAILED &&                                      \
-		   errno == EINVAL,                                           \
+			   MAP_FAILED &&                                       \
+		   errno == EINVAL,                                            \
 	   "mmap " what)
 	NO_MAP("beyond the buffer", 3 * PAGE, MAP_SHARED, offset);
 	NO_MAP("past its end", PAGE, MAP_SHARED, offset + 2 * PAGE);
@@ -115,12 +116,12 @@ static void test_register(int fd)
 	   "memory without access");
 	is(buffer_register(fd, page, PAGE + 4, 0, &h), -EFAULT,
 	   "memory of which only the last bytes have none");
-	err = buffer_register(fd, (void *)(uintptr_t)KERNEL_ADDRESS, PAGE, 0, &h);
+	err = buffer_register(fd, (void *)(uintptr_t)KERNEL_ADDRESS, PAGE, 0,
+			      &h);
 	is(err, -EFAULT, "kernel memory");
 	err = buffer_register(fd, (void *)(UINTPTR_MAX - 3), PAGE, 0, &h);
 	is(err, -EFAULT, "a range that wraps around");
-	is(buffer_register(fd, page, 1ull << 62, 0, &h), -E2BIG,
-	   "2^62 bytes");
+	is(buffer_register(fd, page, 1ull << 62, 0, &h), -E2BIG, "2^62 bytes");
 	err = buffer_register(fd, page, UINT64_MAX, 0, &h);
 	ok(err == -E2BIG || err == -EFAULT, "2^64 - 1 bytes");
 
@@ -203,7 +204,8 @@ static void test_other_process(int fd)
 	int status;
 	pid_t pid;
 
-	is(other_context(buf.handle), 0, "another file does not know the handle");
+	is(other_context(buf.handle), 0,
+	   "another file does not know the handle");
 	f[0] = 1;
 	pid = fork();
 	if (!pid) {

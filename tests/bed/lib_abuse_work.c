@@ -60,8 +60,8 @@ static void on_alarm(int sig)
 static void test_time(int fd)
 {
 	struct buffer buf = buffer_new(fd, LONG_ELEMENTS * 4);
-	struct itimerval soon = { .it_value.tv_usec = 2000 };
-	struct sigaction sa = { .sa_handler = on_alarm };
+	struct itimerval soon = {.it_value.tv_usec = 2000};
+	struct sigaction sa = {.sa_handler = on_alarm};
 	struct vgpufront_cqe cqes[LONG_CHAIN];
 	struct vgpufront_enter req = {
 		.cqes = (uintptr_t)cqes,
@@ -100,7 +100,7 @@ static void test_time(int fd)
 
 static void test_poll(int fd)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	struct vgpufront_sqe sqe = nop(1);
 
 	is(poll(&pfd, 1, 0), 0, "poll: nothing to reap");

@@ -46,7 +46,7 @@ static struct {
 	pthread_cond_t change;
 	pthread_t thread;
 	bool stop, lost;
-	unsigned int waiting;
+	unsigned int waiting, unanswered;
 	int fd;
 	unsigned int seed;
 	struct fake_request *queue, *done, **done_tail;
@@ -108,6 +108,7 @@ static void complete(struct fake_request *req, int result)
 		if (buf)
 			buf->busy--;
 	}
+	fake.unanswered--;
 	req->next = NULL;
 	*fake.done_tail = req;
 	fake.done_tail = &req->next;
@@ -185,8 +186,8 @@ static void *backend(void *arg)
 static int grant(struct fake_buffer **out, uint32_t *handle, uint64_t first,
 		 uint64_t size)
 {
-	unsigned int pages = (unsigned int)((first % PAGE + size + PAGE - 1) /
-					    PAGE);
+	unsigned int pages =
+		(unsigned int)((first % PAGE + size + PAGE - 1) / PAGE);
 	unsigned int i;
 
 	if (fake.lost)
@@ -241,8 +242,8 @@ static int buffer_alloc(struct vgpufront_buffer_alloc *req)
 	assert(buf->memfd >= 0);
 	err = ftruncate(buf->memfd, (off_t)buf->pages * PAGE);
 	assert(!err);
-	buf->ptr = mmap(NULL, (size_t)buf->pages * PAGE,
-			PROT_READ | PROT_WRITE, MAP_SHARED, buf->memfd, 0);
+	buf->ptr = mmap(NULL, (size_t)buf->pages * PAGE, PROT_READ | PROT_WRITE,
+			MAP_SHARED, buf->memfd, 0);
 	assert(buf->ptr != MAP_FAILED);
 	req->mmap_offset = (uint64_t)req->handle << 32;
 	return 0;
@@ -255,8 +256,8 @@ static bool is_mapped(uint64_t addr, uint64_t size)
 	char byte;
 
 	for (page = addr / PAGE * PAGE; page < addr + size; page += PAGE) {
-		struct iovec local = { &byte, 1 };
-		struct iovec remote = { (void *)(uintptr_t)page, 1 };
+		struct iovec local = {&byte, 1};
+		struct iovec remote = {(void *)(uintptr_t)page, 1};
 
 		if (__real_process_vm_readv(getpid(), &local, 1, &remote, 1,
 					    0) != 1)
@@ -335,6 +336,7 @@ static void take(const struct vgpufront_sqe *sqe)
 	req->sqe = *sqe;
 	fake.counts.requests++;
 	fake.counts.in_flight++;
+	fake.unanswered++;
 	for (i = 0; sqe->op == VGPUFRONT_OP_BUILTIN && i < 3; i++)
 		buffer(sqe->builtin.operand[i].handle)->busy++;
 	if (err || fake.lost) {
@@ -374,8 +376,8 @@ static unsigned int reap(struct vgpufront_enter *req)
 
 static int wait_change(int64_t deadline)
 {
-	struct timespec ts = { .tv_sec = deadline / 1000000000,
-			       .tv_nsec = deadline % 1000000000 };
+	struct timespec ts = {.tv_sec = deadline / 1000000000,
+			      .tv_nsec = deadline % 1000000000};
 	int err;
 
 	fake.waiting++;
@@ -402,12 +404,15 @@ static int enter(struct vgpufront_enter *req)
 		return -ENODEV;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	if (req->timeout_ns >= 0)
-		deadline = ts.tv_sec * 1000000000ll + ts.tv_nsec +
-			   req->timeout_ns;
+		deadline =
+			ts.tv_sec * 1000000000ll + ts.tv_nsec + req->timeout_ns;
 	while (req->submitted < req->nr_sqes &&
 	       req->submitted < fake_config.ring_slots &&
 	       fake.counts.in_flight < fake_config.max_requests)
 		take(&sqes[req->submitted++]);
+	while (fake_config.coalesce && req->min_complete && fake.unanswered &&
+	       !err)
+		err = wait_change(deadline);
 	while (reap(req) < req->min_complete && fake.counts.in_flight && !err &&
 	       req->timeout_ns)
 		err = wait_change(deadline);

@@ -15,17 +15,18 @@
 
 /* What a test sets before it opens the device; fake_reset() has the defaults. */
 struct fake_config {
-	int open_error;			/* negative errno, or 0 */
+	int open_error; /* negative errno, or 0 */
 	uint32_t abi;
-	unsigned int max_pages;		/* granted at a time */
+	unsigned int max_pages; /* granted at a time */
 	unsigned int max_buffers;
 	unsigned int max_buffer_pages;
 	unsigned int max_requests;
-	unsigned int ring_slots;	/* a call that may not wait takes no more */
-	unsigned int eintr_every;	/* every so many ioctls; 0: none */
-	bool no_safe_copy;		/* process_vm_*() say EPERM */
-	bool corrupt;			/* the last element of a sum is wrong */
-	const void *unpinnable;		/* memory that can not be pinned */
+	unsigned int ring_slots;  /* a call that may not wait takes no more */
+	unsigned int eintr_every; /* every so many ioctls; 0: none */
+	bool no_safe_copy;	  /* process_vm_*() say EPERM */
+	bool coalesce;		  /* ENTER waits until all are answered */
+	bool corrupt;		  /* the last element of a sum is wrong */
+	const void *unpinnable;	  /* memory that can not be pinned */
 	unsigned long unpinnable_size;
 };
 
@@ -33,12 +34,12 @@ struct fake_config {
 struct fake_counts {
 	unsigned int ioctls, infos, allocs, registers, frees, enters;
 	unsigned int requests;		/* taken */
-	unsigned int pages, peak_pages;	/* granted */
+	unsigned int pages, peak_pages; /* granted */
 	unsigned int buffers;		/* of them pinned memory: */
 	unsigned int pinned;
 	unsigned int in_flight;
 	unsigned int peak_pinned_in_flight; /* requests with pinned operands */
-	unsigned int opened;		/* descriptors not closed */
+	unsigned int opened;		    /* descriptors not closed */
 };
 
 extern struct fake_config fake_config;

@@ -22,7 +22,7 @@ static char output[16384];
 /* Runs a program in a child; its output, both kinds, is in output[]. */
 static int run(int (*program)(int, char **), ...)
 {
-	char *argv[MAX_ARGS] = { (char *)"test" };
+	char *argv[MAX_ARGS] = {(char *)"test"};
 	int argc = 1, fds[2], status;
 	size_t len = 0;
 	ssize_t got;
@@ -76,7 +76,7 @@ static int reset(void **state)
 	return 0;
 }
 
-#define PASSED_1024 \
+#define PASSED_1024                                                            \
 	"Vector add PASSED: 1024 elements, 0 errors (cpu on Fake processor)\n"
 
 static void test_vector_add(void **state)
@@ -87,7 +87,8 @@ static void test_vector_add(void **state)
 	assert_int_equal(run(vgpu_vector_add_main, "-n0", NULL), 0);
 	has("PASSED: 0 elements, 0 errors");
 	assert_int_equal(run(vgpu_vector_add_main, "-r3", "-t", "4", "-a",
-			     "--count=70000", NULL), 0);
+			     "--count=70000", NULL),
+			 0);
 	assert_int_equal(count("PASSED: 70000 elements, 0 errors"), 12);
 	assert_int_equal(run(vgpu_vector_add_main, "--buffers", "-r2", NULL),
 			 0);
@@ -99,7 +100,8 @@ static void test_vector_add_fails(void **state)
 	(void)state;
 	fake_config.corrupt = true;
 	assert_int_equal(run(vgpu_vector_add_main, "-n", "100", NULL), 1);
-	has("Vector add FAILED: 100 elements, 1 errors (cpu on Fake processor): at 99 0x");
+	has("Vector add FAILED: 100 elements, 1 errors (cpu on Fake "
+	    "processor): at 99 0x");
 	fake_config.corrupt = false;
 	fake_config.max_pages = 0;
 	assert_int_equal(run(vgpu_vector_add_main, "-n", "100", NULL), 1);
@@ -110,9 +112,10 @@ static void test_vector_add_fails(void **state)
 
 static void test_vector_add_usage(void **state)
 {
-	static const char *const bad[] = { "-n-1", "-n1k", "-n", "-r0", "-t65",
-					   "-s 1", "--what", "extra",
-					   "-n99999999999999999999" };
+	static const char *const bad[] = {
+		"-n-1",	  "-n1k",  "-n",
+		"-r0",	  "-t65",  "-s 1",
+		"--what", "extra", "-n99999999999999999999"};
 	size_t i;
 
 	(void)state;
@@ -190,7 +193,7 @@ static void diagnose(const char *root, int err, const char *want)
 static void test_diagnose(void **state)
 {
 	char root[] = "/tmp/vgpu-test-XXXXXX", command[64];
-	struct vgpu_device_info info = { .state = VGPU_STATE_BROKEN };
+	struct vgpu_device_info info = {.state = VGPU_STATE_BROKEN};
 
 	(void)state;
 	assert_non_null(mkdtemp(root));
@@ -202,7 +205,8 @@ static void test_diagnose(void **state)
 	make(root, "/sys/module/vgpufront", NULL);
 	diagnose(root, -ENOENT, "vgpuctl attach");
 	make(root, "/sys/bus/xen/devices/vgpu-0/state", "InitWait\n");
-	diagnose(root, -ENOENT, "vgpu-0 is not connected (xenbus state InitWait)");
+	diagnose(root, -ENOENT,
+		 "vgpu-0 is not connected (xenbus state InitWait)");
 	diagnose(root, -EPERM, "no permission");
 	diagnose(root, -ENODEV, "vgpuctl list");
 	diagnose(root, -ENOTTY, "not a vgpu device");

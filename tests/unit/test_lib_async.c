@@ -10,14 +10,14 @@
 
 static bool readable(int fd)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 
 	return poll(&pfd, 1, 0) == 1;
 }
 
 static void await_readable(int fd)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 
 	assert_int_equal(poll(&pfd, 1, -1), 1);
 }
@@ -83,7 +83,7 @@ static void test_poll_large(void **state)
 
 static void test_timeouts(void **state)
 {
-	float a[100] = { 0 }, c[100];
+	float a[100] = {0}, c[100];
 	struct vgpu_op *op;
 
 	(void)state;
@@ -108,7 +108,7 @@ static void test_timeouts(void **state)
  */
 static void test_order_in_a_stream(void **state)
 {
-	static const size_t sizes[] = { 500, 40000, 2500000 };
+	static const size_t sizes[] = {500, 40000, 2500000};
 	size_t k, i;
 
 	(void)state;
@@ -126,12 +126,11 @@ static void test_order_in_a_stream(void **state)
 			x[i] = 1;
 		/* y = x + x, x = y + y, ...: all doubles, in order only. */
 		for (i = 0; i < CHAIN; i++)
-			assert_int_equal(
-				vgpu_vector_add_async(dev, i % 2 ? y : x,
-						      i % 2 ? y : x,
-						      i % 2 ? x : y, n, 5,
-						      &op[i]),
-				0);
+			assert_int_equal(vgpu_vector_add_async(
+						 dev, i % 2 ? y : x,
+						 i % 2 ? y : x, i % 2 ? x : y,
+						 n, 5, &op[i]),
+					 0);
 		assert_int_equal(vgpu_buffer_free(buf), -EBUSY);
 		assert_int_equal(vgpu_op_wait(op[CHAIN - 1], -1), 0);
 		for (i = 0; i < n; i++)
@@ -172,7 +171,7 @@ static void test_pipelined_in_buffers(void **state)
 
 static void test_fence(void **state)
 {
-	float a[5000] = { 0 }, c[5000], d[5000];
+	float a[5000] = {0}, c[5000], d[5000];
 	struct vgpu_op *op, *other, *fence;
 
 	(void)state;
@@ -285,7 +284,7 @@ static void *worker(void *arg)
 
 static void test_threads(void **state)
 {
-	struct worker w[8] = { 0 };
+	struct worker w[8] = {0};
 	unsigned int i;
 
 	(void)state;
@@ -312,7 +311,7 @@ static void *waiting_worker(void *arg)
 
 static void test_waiting_blocks_nobody(void **state)
 {
-	float a[100] = { 0 }, c[100], d[100];
+	float a[100] = {0}, c[100], d[100];
 	struct vgpu_op *op;
 	pthread_t thread;
 	void *ret;
@@ -339,7 +338,7 @@ static void test_waiting_blocks_nobody(void **state)
 /* A poller is woken though another thread, in a call of its own, reaped. */
 static void test_reaped_by_another(void **state)
 {
-	float a[100] = { 0 }, c[100], d[100];
+	float a[100] = {0}, c[100], d[100];
 	struct vgpu_op *op, *other;
 	pthread_t thread;
 	int fd = vgpu_fd(dev);
@@ -364,6 +363,37 @@ static void test_reaped_by_another(void **state)
 	pthread_join(thread, NULL);
 	assert_int_equal(vgpu_op_free(op), 0);
 	assert_int_equal(vgpu_op_free(other), 0);
+}
+
+static void *release_one(void *arg)
+{
+	(void)arg;
+	fake_await_waiting();
+	fake_release(1);
+	return NULL;
+}
+
+/* A call takes another operation's answer along with its own, and returns. */
+static void test_left_to_the_poller(void **state)
+{
+	float a[100] = {0}, c[100], d[100];
+	struct vgpu_op *op;
+	pthread_t thread;
+	int fd = vgpu_fd(dev);
+
+	(void)state;
+	fake_config.coalesce = true;
+	fake_hold(1);
+	assert_int_equal(vgpu_vector_add_async(dev, a, a, c, 100, 1, &op), 0);
+	while (readable(fd))
+		assert_int_equal(vgpu_process(dev), 0);
+	pthread_create(&thread, NULL, release_one, NULL);
+	assert_int_equal(vgpu_vector_add(dev, a, a, d, 100), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(fake_counts().in_flight, 0);
+	assert_true(readable(fd));
+	assert_int_equal(vgpu_process(dev), 1);
+	assert_int_equal(vgpu_op_free(op), 0);
 }
 
 static void test_lost(void **state)
@@ -434,7 +464,7 @@ static void *lose_later(void *arg)
 
 static void test_lost_while_waiting(void **state)
 {
-	float a[64] = { 0 }, c[64];
+	float a[64] = {0}, c[64];
 	pthread_t thread;
 
 	(void)state;
@@ -492,6 +522,7 @@ int main(void)
 		LIB_TEST(test_threads),
 		LIB_TEST(test_waiting_blocks_nobody),
 		LIB_TEST(test_reaped_by_another),
+		LIB_TEST(test_left_to_the_poller),
 		LIB_TEST(test_lost),
 		LIB_TEST(test_lost_idle),
 		LIB_TEST(test_lost_while_waiting),

@@ -83,10 +83,9 @@ static void test_small_is_one_ioctl(void **state)
 
 static void test_sizes(void **state)
 {
-	static const size_t sizes[] = { 1,     2,     3,       1023,
-					1025,  16383, 16384,   16385,
-					65537, 1u << 20, (1u << 20) + 1,
-					(3u << 20) + 7 };
+	static const size_t sizes[] = {
+		1,     2,     3,     1023,     1025,	       16383,
+		16384, 16385, 65537, 1u << 20, (1u << 20) + 1, (3u << 20) + 7};
 	size_t i;
 
 	(void)state;
@@ -99,8 +98,8 @@ static void test_sizes(void **state)
 
 static void test_values(void **state)
 {
-	float a[] = { INFINITY, -INFINITY, NAN, 1e-45f, -0.0f, 3e38f };
-	float b[] = { 1, INFINITY, 1, 1e-45f, -0.0f, 3e38f };
+	float a[] = {INFINITY, -INFINITY, NAN, 1e-45f, -0.0f, 3e38f};
+	float b[] = {1, INFINITY, 1, 1e-45f, -0.0f, 3e38f};
 	float c[6];
 
 	(void)state;
@@ -112,7 +111,7 @@ static void test_values(void **state)
 
 static void test_unaligned(void **state)
 {
-	static const size_t sizes[] = { 5, 1024, 100000 };
+	static const size_t sizes[] = {5, 1024, 100000};
 	size_t i;
 
 	(void)state;
@@ -122,10 +121,10 @@ static void test_unaligned(void **state)
 		float *shifted = malloc(n * sizeof(float) + 1);
 
 		memcpy((char *)shifted + 1, b, n * sizeof(float));
-		assert_int_equal(
-			vgpu_vector_add(dev, a,
-					(void *)((char *)shifted + 1), c, n),
-			0);
+		assert_int_equal(vgpu_vector_add(dev, a,
+						 (void *)((char *)shifted + 1),
+						 c, n),
+				 0);
 		assert_int_equal(wrong(a, b, c, n), 0);
 		free(a);
 		free(b);
@@ -176,14 +175,14 @@ static void test_registered(void **state)
 	(void)state;
 	assert_int_equal(vgpu_buffer_register(dev, a, 0, 0, &ro), -EINVAL);
 	assert_int_equal(vgpu_buffer_register(dev, a, n * 4, 2, &ro), -EINVAL);
-	assert_int_equal(
-		vgpu_buffer_register(dev, (char *)a + 2, n, 0, &ro), -EINVAL);
+	assert_int_equal(vgpu_buffer_register(dev, (char *)a + 2, n, 0, &ro),
+			 -EINVAL);
 	assert_int_equal(vgpu_buffer_register(dev, NULL, n, 0, &ro), -EFAULT);
 	assert_int_equal(vgpu_buffer_register(dev, (void *)PAGE, 8, 0, &ro),
 			 -EFAULT);
-	assert_int_equal(vgpu_buffer_register(dev, a, n * 4,
-					      VGPU_BUFFER_READ_ONLY, &ro),
-			 0);
+	assert_int_equal(
+		vgpu_buffer_register(dev, a, n * 4, VGPU_BUFFER_READ_ONLY, &ro),
+		0);
 	/* Output in it is refused, until there is a buffer to write to. */
 	assert_int_equal(vgpu_vector_add(dev, b, b, a, n), -EACCES);
 	assert_int_equal(vgpu_buffer_register(dev, c, n * 4, 0, &rw), 0);
@@ -207,7 +206,8 @@ static void test_registered(void **state)
 
 static void test_aliases(void **state)
 {
-	static const size_t sizes[] = { 1, 1000, 20000, (3u << 20) + 5 };
+	static const size_t sizes[] = {1, 1000, 20000, (3u << 20) + 5};
+	unsigned int pinned;
 	size_t i, k;
 
 	(void)state;
@@ -224,6 +224,12 @@ static void test_aliases(void **state)
 		fill(c, n, 1);
 		assert_int_equal(vgpu_vector_add(dev, c, c, c, n), 0);
 		assert_int_equal(wrong(a, a, c, n), 0);
+		/* What is one memory is pinned once: for each Mi elements. */
+		pinned = fake_counts().registers;
+		assert_int_equal(vgpu_vector_add(dev, c, b, c, n), 0);
+		if (n * sizeof(float) > 65536)
+			assert_int_equal(fake_counts().registers - pinned,
+					 2 * (n / (1 << 20) + 1));
 		/* Inputs may overlap in any way, the output may not. */
 		assert_int_equal(vgpu_vector_add(dev, a, a + 1, c, n - 1), 0);
 		for (i = 0; i + 1 < n; i++)
@@ -244,7 +250,7 @@ static void test_aliases(void **state)
 
 static void test_bad_arguments(void **state)
 {
-	float x[4] = { 0 };
+	float x[4] = {0};
 
 	(void)state;
 	assert_int_equal(vgpu_vector_add(NULL, x, x, x, 4), -EINVAL);
@@ -253,8 +259,9 @@ static void test_bad_arguments(void **state)
 	assert_int_equal(vgpu_vector_add(dev, NULL, x, x, 4), -EFAULT);
 	assert_int_equal(vgpu_vector_add(dev, x, x, NULL, 4), -EFAULT);
 	/* The end of the range lies before its start. */
-	assert_int_equal(vgpu_vector_add(dev, x, (void *)(UINTPTR_MAX - 7), x,
-					 1000), -EFAULT);
+	assert_int_equal(
+		vgpu_vector_add(dev, x, (void *)(UINTPTR_MAX - 7), x, 1000),
+		-EFAULT);
 	assert_int_equal(vgpu_fence(dev, VGPU_MAX_STREAM + 1), -EINVAL);
 	assert_int_equal(vgpu_fence(dev, VGPU_MAX_STREAM), 0);
 	assert_int_equal(vgpu_buffer_alloc(dev, 0, NULL), -EINVAL);
@@ -262,7 +269,7 @@ static void test_bad_arguments(void **state)
 
 static void test_unmapped(void **state)
 {
-	static const size_t sizes[] = { 10, 3000, 50000 };
+	static const size_t sizes[] = {10, 3000, 50000};
 	float *hole, *p;
 	size_t i;
 
@@ -288,9 +295,9 @@ static void test_unmapped(void **state)
 
 static void test_read_only_output(void **state)
 {
-	float *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			0);
-	float x[8] = { 0 };
+	float *p =
+		mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	float x[8] = {0};
 
 	(void)state;
 	assert_int_equal(vgpu_vector_add(dev, p, p, x, 8), 0);

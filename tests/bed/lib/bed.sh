@@ -96,6 +96,19 @@ fails() {
 $out"; fi
 }
 
+# relay PREFIX: the TAP that the last command printed becomes this test's own
+relay() {
+	while IFS= read -r line; do
+		case $line in
+		'ok '*) pass "$1: ${line#ok * - }" ;;
+		'not ok '*) fail "$1: ${line#not ok * - }" "$(echo "$out" | grep -F -B 3 -- "$line")" ;;
+		esac
+	done <<-END
+		$out
+	END
+	see '^1\.\.[1-9]' "$1: ran to its end"
+}
+
 # --- commands ----------------------------------------------------------------
 # TIMEOUT=SECONDS before any of them changes its time limit of 30 seconds; a
 # command that passes it is killed and has status 124.

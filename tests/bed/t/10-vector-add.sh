@@ -38,11 +38,11 @@ for type in pv pvh; do
 	done
 	guest $g 'cat /sys/kernel/debug/vgpufront/0/* 2>/dev/null'
 	see 'notif' "$type: debugfs shows the ring"
-	dom0 vgpuctl list
+	dom0 'vgpuctl list'
 	see "$g" "$type: vgpuctl lists it"
 	see 'Connected' "$type: with its state"
 done
 
 guest_stop pv pvh
-xs_gone 20 /local/domain/0/backend/vgpu "no backend node stays when the guests are gone"
+is "$(xenstore-list /local/domain/0/backend/vgpu 2>&1)" '' 'no backend node stays when the guests are gone'
 no_leaks

@@ -24,7 +24,7 @@ busy_start() {
 }
 
 guest_requests() {
-	guest-exec -t 20 "$1" 'grep -h -o "responses[^0-9]*[0-9]*" -r /sys/kernel/debug/vgpufront/0/ | grep -o "[0-9]*$" | head -n 1' 2>/dev/null | head -n 1
+	guest-exec -t 20 "$1" "awk '\$1 == \"responses\" { print \$2 }' /sys/kernel/debug/vgpufront/0/status" 2>/dev/null
 }
 
 works() {
@@ -91,5 +91,5 @@ for type in pv pvh; do
 	guest_stop $g
 	job_wait destroy$g
 	wait_for 10 "! xl list | grep -q -e '$g' -e '(null)'" "$type: destroyed while busy, and no zombie"
-	xs_gone 10 /local/domain/0/backend/vgpu "$type: no backend node stays"
+	is "$(xenstore-list /local/domain/0/backend/vgpu 2>&1)" '' "$type: no backend node stays"
 done
