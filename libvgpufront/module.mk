@@ -39,12 +39,14 @@ $(B)/lib/vgpufront.pc: libvgpufront/vgpufront.pc.in libvgpufront/module.mk Makef
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-# As a program outside this tree is built: the public header and the library.
-$(B)/examples/%: libvgpufront/examples/%.c libvgpufront/vgpufront.h $(LIBVGPUFRONT_A)
-	@mkdir -p $(@D)
+# As a program outside this tree is built: the public header and the shared
+# library. The bed has them too, so that the library itself is run there.
+$(B)/examples/%: libvgpufront/examples/%.c libvgpufront/vgpufront.h $(LIBVGPUFRONT_SO)
+	@mkdir -p $(@D) $(B)/test/bed
 	$(if $(Q),@echo "  CC      $@")
 	$(Q)$(CC) -std=c11 -O2 -g -Wall -Wextra -Werror -Ilibvgpufront $(CFLAGS) \
-		-o $@ $< $(LDFLAGS) $(LIBVGPUFRONT_A) -lpthread
+		-o $@ $< $(LDFLAGS) -L$(B)/lib -lvgpufront
+	$(Q)cp $@ $(B)/test/bed/example_$(@F)
 
 .PHONY: install-libvgpufront
 install-libvgpufront: $(LIBVGPUFRONT_A) $(LIBVGPUFRONT_SO) $(B)/lib/vgpufront.pc

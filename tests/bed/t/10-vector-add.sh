@@ -36,6 +36,10 @@ for type in pv pvh; do
 		job_wait $g$i
 		see 'Vector add PASSED' "$type: process $i of four at once"
 	done
+	guest $g example_vector_add
+	see '^1023 \+ 0.5 = 1023.5$' "$type: the shortest program, with the shared library"
+	guest $g example_async_poll
+	see '^out\[524287\] = 131070$' "$type: eight additions in flight, and poll()"
 	guest $g 'cat /sys/kernel/debug/vgpufront/0/* 2>/dev/null'
 	see 'notif' "$type: debugfs shows the ring"
 	dom0 'vgpuctl list'
@@ -44,5 +48,5 @@ for type in pv pvh; do
 done
 
 guest_stop pv pvh
-is "$(xenstore-list /local/domain/0/backend/vgpu 2>&1)" '' 'no backend node stays when the guests are gone'
+is "$(xenstore-list /local/domain/0/backend/vgpu 2>/dev/null)" '' 'no backend node stays when the guests are gone'
 no_leaks

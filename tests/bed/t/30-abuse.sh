@@ -15,6 +15,6 @@ for type in pv pvh; do
 	is "$(grants_mapped $type)" "$idle" "$type: as many grants are mapped as before"
 	guest $type 'vgpu-vector-add -n 1024'
 	see 'Vector add PASSED: 1024 elements, 0 errors' "$type: and the device works"
-	guest $type 'rmmod vgpufront'
+	guest $type 'echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront'
 	succeeds "$type: the module can be unloaded: nothing holds it"
 done

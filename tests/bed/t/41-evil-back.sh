@@ -2,7 +2,7 @@
 # limit: 200
 # A hostile backend attacks a guest's vgpufront: wrong responses, a producer
 # index out of range, garbage in its nodes, silence, leaving. The guest's kernel
-# stays whole, its program sees an error and never ends, and a good backend is
+# stays whole, its programs see an error and do not hang, and a good backend is
 # served afterwards.
 # shellcheck shell=sh
 
