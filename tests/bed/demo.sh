@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Vector adds of two Xen guests, PV and PVH, computed by the backend in dom0
-# limit: 140
+# limit: 540
 # shellcheck shell=sh
 
 say 'above: vgpubackd starts in dom0, its engines pass or fail the sanity gate'
@@ -8,9 +8,15 @@ is "$(grep -c 'event=offer ' "$DAEMON_LOG")" 1 'the backend passed its gate and 
 
 for type in pv pvh; do
 	g=demo-$type
-	say "a $type guest whose config has a vgpu line"
-	guest_start "$g" $type 256 'vgpu = [ "gpu=0,mem=1G" ]' || continue
-	dom0 "cat $TMP/$g.cfg"
+	if [ $type = pv ]; then
+		say 'a PV guest whose config has a vgpu line: vgpuctl runs xl create and attaches'
+		guest_start $g pv 256 'vgpu = [ "gpu=0,mem=1G" ]' || continue
+		dom0 "cat $TMP/$g.cfg"
+	else
+		say 'a PVH guest by plain xl create, which ignores the line: hot-plugged afterwards'
+		CREATE=xl guest_start $g pvh 256 'vgpu = [ "gpu=0,mem=1G" ]' || continue
+		dom0 "vgpuctl attach $g gpu=0,mem=1G"
+	fi
 	guest "$g" 'modprobe vgpufront && ls -l /dev/vgpufront'
 	succeeds "$type: vgpufront.ko loads, /dev/vgpufront is there"
 	xs_wait 20 "$(fe "$g")/state" '^4$' "$type: frontend and backend are connected"

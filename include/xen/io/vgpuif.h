@@ -340,7 +340,8 @@ typedef uint32_t grant_ref_t;
  *
  * A frontend that receives a response it cannot have asked for (see RESPONSES)
  * stops using the ring, completes everything in flight with "device lost" and
- * writes XenbusStateClosing.
+ * writes XenbusStateClosing. It may then refuse to negotiate again until it is
+ * bound or attached anew.
  *
  ******************************************************************************
  *                        RULES FOR A HOSTILE PEER

@@ -201,7 +201,8 @@ wait_for() {
 # --- guests ------------------------------------------------------------------
 
 # guest_start NAME pv|pvh MIB [CONFIG-LINE...]: creates a guest and waits until
-# it takes commands. With a `vgpu = [ ... ]` line it goes through vgpuctl.
+# it takes commands. With a `vgpu = [ ... ]` line it goes through vgpuctl, or,
+# with CREATE=xl before it, through plain xl, which ignores that line.
 guest_start() {
 	guest_create "$@" && guest_ready "$1"
 }
@@ -221,7 +222,7 @@ guest_create() {
 	log=/var/log/xen/console/guest-$1.log
 	[ -e "$log" ] && mv "$log" "${log%.log}.$(date +%s).log"
 	create=xl
-	case "$*" in *vgpu*=*) create=vgpuctl ;; esac
+	case "$*" in *vgpu*=*) create=${CREATE:-vgpuctl} ;; esac
 	vcpus=1
 	name=$1
 	shift 3
