@@ -22,6 +22,7 @@
 /*
  * @devices: all known, unordered; changed by scan() alone
  * @rescan: something happened that scan() must see
+ * @lost: the connection to xenstored is
  * @stopping: SIGTERM came: every device is being closed, none is offered
  */
 struct backd {
@@ -29,6 +30,7 @@ struct backd {
 	struct offers offers;
 	struct device *devices;
 	bool rescan;
+	bool lost;
 	bool stopping;
 };
 
@@ -39,6 +41,16 @@ struct backd {
  * needs to be understood, only noticed.
  */
 void scan(struct backd *bd);
+
+/*
+ * A watch with this token fired. Only noted, without a word to xenstored: a
+ * guest can change its nodes as fast as xenstored takes it, and what we did for
+ * each change would take longer than the change, while events queue up in our
+ * memory and those of other guests behind them. scan_noticed() then looks once
+ * at each device that was noted.
+ */
+void scan_notice(struct backd *bd, const char *token);
+void scan_noticed(struct backd *bd);
 
 /* NULL: not known. */
 struct device *scan_find(struct backd *bd, uint32_t domid, uint32_t devid);

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,8 +52,9 @@ static bool become_user(char *why, size_t size)
 	}
 	uid = pw->pw_uid;
 	gid = pw->pw_gid;
-	if (setgroups(0, NULL))
-		return fail(why, size, "setgroups", errno);
+	/* The groups the administrator gave it, for the GPU's device nodes. */
+	if (initgroups(CONFINE_USER, gid))
+		return fail(why, size, "initgroups", errno);
 	if (setresgid(gid, gid, gid))
 		return fail(why, size, "setresgid", errno);
 	if (setresuid(uid, uid, uid))
@@ -130,13 +132,66 @@ static const int deadly[] = {
 
 /* Libraries try these and live without: they fail. */
 static const int denied[] = {
-	SCMP_SYS(socket),	   SCMP_SYS(connect), SCMP_SYS(bind),
-	SCMP_SYS(listen),	   SCMP_SYS(accept),  SCMP_SYS(accept4),
-	SCMP_SYS(perf_event_open), SCMP_SYS(syslog),  SCMP_SYS(mknod),
-	SCMP_SYS(mknodat),	   SCMP_SYS(chmod),   SCMP_SYS(fchmod),
-	SCMP_SYS(fchmodat),	   SCMP_SYS(chown),   SCMP_SYS(fchown),
-	SCMP_SYS(fchownat),	   SCMP_SYS(lchown),
+	SCMP_SYS(socket),
+	SCMP_SYS(connect),
+	SCMP_SYS(bind),
+	SCMP_SYS(listen),
+	SCMP_SYS(accept),
+	SCMP_SYS(accept4),
+	SCMP_SYS(perf_event_open),
+	SCMP_SYS(syslog),
+	SCMP_SYS(mknod),
+	SCMP_SYS(mknodat),
+	SCMP_SYS(chmod),
+	SCMP_SYS(fchmod),
+	SCMP_SYS(fchmodat),
+	SCMP_SYS(chown),
+	SCMP_SYS(fchown),
+	SCMP_SYS(fchownat),
+	SCMP_SYS(lchown),
+	SCMP_SYS(tkill),
+	SCMP_SYS(pidfd_send_signal),
 };
+
+/*
+ * All workers are one user, and one user's processes may signal each other: a
+ * worker that a guest has taken over must not end those of other guests.
+ */
+static int keep_to_ourselves(scmp_filter_ctx ctx)
+{
+	const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
+	const struct scmp_arg_cmp other = SCMP_A0(SCMP_CMP_NE, getpid());
+	int rc;
+
+	rc = seccomp_rule_add(ctx, eperm, SCMP_SYS(kill), 1, other);
+	if (!rc)
+		rc = seccomp_rule_add(ctx, eperm, SCMP_SYS(tgkill), 1, other);
+	if (!rc)
+		rc = seccomp_rule_add(ctx, eperm, SCMP_SYS(rt_sigqueueinfo), 1,
+				      other);
+	if (!rc)
+		rc = seccomp_rule_add(ctx, eperm, SCMP_SYS(rt_tgsigqueueinfo),
+				      1, other);
+	/* Setting limits, of somebody else. */
+	if (!rc)
+		rc = seccomp_rule_add(ctx, eperm, SCMP_SYS(prlimit64), 2,
+				      SCMP_A0(SCMP_CMP_NE, 0),
+				      SCMP_A2(SCMP_CMP_NE, 0));
+	return rc;
+}
+
+/* unshare() by another name. A filter cannot see the flags of clone3(). */
+static int no_namespaces(scmp_filter_ctx ctx)
+{
+	int rc = seccomp_rule_add(
+		ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 1,
+		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER));
+
+	/* Libraries then use clone(). */
+	return rc ? rc :
+		    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
+				     SCMP_SYS(clone3), 0);
+}
 
 static int add_rules(scmp_filter_ctx ctx)
 {
@@ -152,8 +207,12 @@ static int add_rules(scmp_filter_ctx ctx)
 		if (rc)
 			return rc;
 	}
+	rc = keep_to_ourselves(ctx);
+	if (!rc)
+		rc = no_namespaces(ctx);
 	/* The engine has threads already: the filter is for all of them. */
-	rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (!rc)
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	return rc ? rc : seccomp_load(ctx);
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "backd.h"
 #include "clock.h"
@@ -89,9 +90,11 @@ static void begin_close(struct device *d, uint32_t ms)
 	write_state(d, XenbusStateClosing);
 	if (!d->worker.pid)
 		return closed(d);
-	if (d->phase != DEV_CONNECTED ||
-	    send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	if (d->phase == DEV_CONNECTED &&
+	    send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) ==
 		    sizeof(m))
+		d->reports++;
+	else
 		child_kill(&d->worker);
 	d->phase = DEV_STOPPING;
 	d->deadline = clock_ms() + ms + GRACE_MS;
@@ -232,6 +235,7 @@ static void start(struct device *d)
 	if (!child_spawn_worker(&d->worker))
 		return refuse(d, "cannot start a worker");
 	d->phase = DEV_STARTING;
+	d->reports = 0;
 	d->deadline = clock_ms() + START_MS;
 	log_event(LOG_INFO, "starting", F_DEV(d), F_NUM("pid", d->worker.pid),
 		  F_NUM("ring_order", cfg->ring_order),
@@ -302,6 +306,15 @@ static void recreated(struct device *d)
 	d->phase = DEV_STOPPING;
 }
 
+/* Its domain went while it was closing: nobody waits for its work any more. */
+static void hurry(struct device *d)
+{
+	uint64_t end = clock_ms() + GONE_MS;
+
+	if (d->deadline > end)
+		d->deadline = end;
+}
+
 void device_check(struct device *d)
 {
 	struct view v;
@@ -317,6 +330,8 @@ void device_check(struct device *d)
 	case DEV_CLOSED:
 		return check_closed(d, &v);
 	case DEV_STOPPING:
+		if (d->gone)
+			hurry(d);
 		return;
 	case DEV_OFFERED:
 	case DEV_STARTING:
@@ -336,6 +351,10 @@ static bool handle(struct device *d, struct msg *m)
 	m->u.why[sizeof(m->u.why) - 1] = '\0';
 	switch (m->type) {
 	case MSG_REPORT:
+		/* Each is a line in the log. */
+		if (!d->reports)
+			return false;
+		d->reports--;
 		stats_log(d->domid, d->devid, &m->u.stats);
 		return true;
 	case MSG_READY:
@@ -355,6 +374,8 @@ static bool handle(struct device *d, struct msg *m)
 		if (d->phase !=
 		    (m->type == MSG_FAILED ? DEV_STARTING : DEV_CONNECTED))
 			return false;
+		/* Its last report may be out before it is told to stop. */
+		d->reports++;
 		refuse(d, m->u.why);
 		return true;
 	default:
@@ -379,9 +400,14 @@ void device_readable(struct device *d)
 		if (n > 0)
 			log_event(LOG_ERROR, "worker-message", F_DEV(d),
 				  F_STR("why", "not what it may say now"));
-		/* It ended, or is not to be believed: its death is next. */
+		/*
+		 * It ended, or is not to be believed: its death is next. That
+		 * can take a while in a sick driver, and a socket at its end
+		 * would wake us all the time.
+		 */
 		child_kill(&d->worker);
-		shutdown(d->worker.fd, SHUT_RDWR);
+		close(d->worker.fd);
+		d->worker.fd = -1;
 		return;
 	}
 }
@@ -436,10 +462,13 @@ void device_ask_stats(struct device *d)
 {
 	const struct msg m = {.type = MSG_STATS};
 
-	if (d->phase == DEV_CONNECTED &&
-	    send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (d->phase != DEV_CONNECTED)
+		return;
+	if (send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_event(LOG_WARN, "stats", F_DEV(d),
 			  F_STR("why", strerror(errno)));
+	else
+		d->reports++;
 }
 
 struct device *device_new(struct backd *bd, uint32_t domid, uint32_t devid)

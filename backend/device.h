@@ -49,7 +49,9 @@ enum device_phase {
  * @written: the state that we wrote last, Unknown before
  * @seen: mark of scan()
  * @gone: its domain is not there (any more)
+ * @noticed: a watch fired; see scan_notice()
  * @deadline: the worker is killed then; 0: none
+ * @reports: how many MSG_REPORTs the worker still owes
  * @why: what the error node says; "" where the close is orderly
  */
 struct device {
@@ -63,8 +65,10 @@ struct device {
 	enum xenbus_state written;
 	bool seen;
 	bool gone;
+	bool noticed;
 	struct child worker;
 	uint64_t deadline;
+	unsigned int reports;
 	struct pace pace;
 	char why[WORKER_WHY];
 };

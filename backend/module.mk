@@ -24,7 +24,7 @@ $(B)/libexec/vgpu-worker: $(WORKER_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ
 
 # Each test: its own object, the objects under test, and doubles for the rest.
 BACK_TESTS := $(addprefix $(B)/test/test_backend_,text negotiate validate \
-	session ring grants device)
+	session ring grants device confine)
 
 $(B)/test/test_backend_text: $(B)/obj/backend/offer.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_negotiate: $(B)/obj/backend/negotiate.o $(SCHEMA_VALUES_OBJ)
@@ -33,11 +33,12 @@ $(B)/test/test_backend_session: $(addprefix $(B)/obj/backend/,session.o \
 	validate.o buffer.o) $(BACK_COMMON_OBJS)
 $(B)/test/test_backend_ring: $(B)/obj/backend/ring.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_grants: $(B)/obj/backend/grants.o $(B)/obj/backend/log.o
+$(B)/test/test_backend_confine: $(B)/obj/backend/confine.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_device: $(BACKD_CORE_OBJS) $(BACK_COMMON_OBJS) \
 	$(SCHEMA_VALUES_OBJ) $(B)/obj/tests/unit/fake_xenstore.o
 
 $(BACK_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o
-	$(call link,$^ -lcmocka)
+	$(call link,$^ -lseccomp -lcmocka)
 
 $(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o): CFLAGS += -Ibackend
 $(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o): $(VGPU_NODES_H)

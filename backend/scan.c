@@ -20,6 +20,34 @@ struct device *scan_find(struct backd *bd, uint32_t domid, uint32_t devid)
 	return NULL;
 }
 
+void scan_notice(struct backd *bd, const char *token)
+{
+	unsigned int domid, devid;
+	struct device *d = NULL;
+
+	if (sscanf(token, "%u/%u", &domid, &devid) == 2)
+		d = scan_find(bd, domid, devid);
+	if (d)
+		d->noticed = true;
+	else
+		bd->rescan = true;
+}
+
+void scan_noticed(struct backd *bd)
+{
+	/* scan() looks at all of them. */
+	for (struct device *d = bd->devices; d && !bd->rescan; d = d->next) {
+		if (!d->noticed)
+			continue;
+		d->noticed = false;
+		/* The domain may be gone, which decides how it is closed. */
+		if (store_exists(bd->xs, XBT_NULL, d->front, VGPU_NODE_STATE))
+			device_check(d);
+		else
+			bd->rescan = true;
+	}
+}
+
 /* Marks a device that has a directory; a new one joins the list. */
 static struct device *mark(struct backd *bd, uint32_t domid, uint32_t devid)
 {
@@ -126,10 +154,11 @@ void scan(struct backd *bd)
 
 	bd->rescan = false;
 	for (struct device *d = bd->devices; d; d = d->next)
-		d->seen = false;
+		d->seen = d->noticed = false;
 	names = xs_directory(bd->xs, XBT_NULL, BACKEND_DIR, &n);
 	if (!names && errno != ENOENT) {
 		/* No answer is no reason to take everything for gone. */
+		bd->lost = errno == EBADF;
 		log_event(LOG_ERROR, "scan", F_STR("why", strerror(errno)));
 		return;
 	}

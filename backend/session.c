@@ -308,7 +308,8 @@ void session_reap(struct session *s)
 		next = job->next;
 		if (status > VGPU_RSP_MAX)
 			status = VGPU_RSP_INTERNAL;
-		if (status == VGPU_RSP_FAULT || status == VGPU_RSP_DEVICE_LOST)
+		if (status == VGPU_RSP_FAULT || status == VGPU_RSP_TIMEOUT ||
+		    status == VGPU_RSP_DEVICE_LOST)
 			s->engine_lost = true;
 		for (unsigned int i = 0; i < VGPU_MAX_OPERANDS; i++)
 			if (fl->buf[i])

@@ -31,7 +31,7 @@
 #define WATCH_SCAN "scan"
 
 /* How many watch events are taken before children are looked at again. */
-#define WATCH_BATCH 256
+#define WATCH_BATCH 4096
 
 static struct backd backd;
 
@@ -144,6 +144,10 @@ static int take_signals(void)
 	sigset_t set;
 	int fd;
 
+	/* Whoever started us may ignore it, and we would hear of no death. */
+	signal(SIGCHLD, SIG_DFL);
+	/* The log may be a pipe whose reader ended; workers inherit this. */
+	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -175,23 +179,6 @@ static void connect_store(struct backd *bd)
 			  F_STR("why", strerror(errno)));
 }
 
-static void watch_fired(struct backd *bd, const char *token)
-{
-	unsigned int domid, devid;
-	struct device *d = NULL;
-
-	if (sscanf(token, "%u/%u", &domid, &devid) == 2)
-		d = scan_find(bd, domid, devid);
-	if (!d) {
-		bd->rescan = true;
-		return;
-	}
-	device_check(d);
-	/* The domain may be gone, and its backend directory with it. */
-	if (!store_exists(bd->xs, XBT_NULL, d->front, VGPU_NODE_STATE))
-		bd->rescan = true;
-}
-
 static void store_readable(struct backd *bd)
 {
 	char **watch;
@@ -199,10 +186,11 @@ static void store_readable(struct backd *bd)
 	for (int i = 0; i < WATCH_BATCH; i++) {
 		watch = xs_check_watch(bd->xs);
 		if (!watch)
-			return;
-		watch_fired(bd, watch[XS_WATCH_TOKEN]);
+			break;
+		scan_notice(bd, watch[XS_WATCH_TOKEN]);
 		free(watch);
 	}
+	scan_noticed(bd);
 }
 
 static void child_exited(struct backd *bd, pid_t pid, int status)
@@ -319,7 +307,8 @@ static int loop(struct backd *bd, int sigfd)
 {
 	while (!bd->stopping || workers_left(bd)) {
 		size_t n = prepare_poll(bd, sigfd);
-		int timeout = bd->rescan ? 0 : next_timeout(bd);
+		int timeout =
+			bd->rescan && !bd->stopping ? 0 : next_timeout(bd);
 
 		if (poll(fds, n, timeout) < 0) {
 			if (errno == EINTR)
@@ -330,8 +319,8 @@ static int loop(struct backd *bd, int sigfd)
 		if (fds[POLL_SIGNALS].revents)
 			signals_readable(bd, sigfd);
 		if (fds[POLL_STORE].revents & (POLLERR | POLLHUP | POLLNVAL))
-			fatal("lost the connection to xenstored", "");
-		if (fds[POLL_STORE].revents)
+			bd->lost = true;
+		else if (fds[POLL_STORE].revents)
 			store_readable(bd);
 		expire(bd);
 		if (bd->offers.fatal) {
@@ -343,6 +332,8 @@ static int loop(struct backd *bd, int sigfd)
 		}
 		if (bd->rescan && !bd->stopping)
 			scan(bd);
+		if (bd->lost)
+			fatal("lost the connection to xenstored", "");
 	}
 	return 0;
 }

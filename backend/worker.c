@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,8 +221,12 @@ static void run(void)
 	for (;;) {
 		int timeout = idle ? clock_until(w.stop_at, clock_ms()) : 0;
 
-		if (poll(fds, NR, timeout) < 0 && errno != EINTR)
+		if (poll(fds, NR, timeout) < 0) {
+			/* revents are those of the last turn. */
+			if (errno == EINTR)
+				continue;
 			return broken("poll failed");
+		}
 		if (fds[SUPERVISOR].revents)
 			supervisor_readable();
 		if (fds[ENGINE].revents)
@@ -263,6 +268,8 @@ static int serve_main(void)
 	char why[WORKER_WHY];
 	struct msg m;
 
+	/* A terminal sends ^C to us too; it is the supervisor's to act on. */
+	signal(SIGINT, SIG_IGN);
 	check_config(recv(WORKER_FD, &m, sizeof(m), 0), &m);
 	w.cfg = m.u.config;
 	log_set_level(w.cfg.log_level);

@@ -3,7 +3,7 @@
  * vgpufront.h - the module's own structures and the calls between its files
  *
  * Locks, in the order in which they are taken:
- *   mmap_lock (the kernel's) > vgf_ctx.reap_lock
+ *   vgf_ctx.reap_lock > mmap_lock (the kernel's, in a page fault)
  *   vgf_dev.life	mutex: setting up and taking down the connection, every use
  *			of xbdev, the facts
  *   vgf_dev.lock	spinlock, taken with interrupts off: the ring, what is in
@@ -87,7 +87,7 @@ struct vgf_inflight {
 struct vgf_grants {
 	unsigned int nr_pages;
 	unsigned int nr_dirs;
-	struct page **pages;	/* the caller's */
+	struct page **pages;	/* the caller's; NULL: claimed, not granted */
 	struct page **dirs;
 	grant_ref_t *refs;	/* of the pages, then of the directories */
 };
@@ -153,6 +153,7 @@ struct vgf_ctx {
 	struct mutex reap_lock;	/* one thread copies completions out */
 	u16 id;
 	bool lost;
+	bool wants_room;	/* its poll() found the ring full */
 	bool on_wire;		/* the backend has heard of it */
 	bool destroying;
 	bool destroyed;
@@ -245,6 +246,7 @@ struct vgf_dev {
 	unsigned int nr_background;	/* of these, left to reclaim_work */
 	struct list_head turns;
 	struct list_head wake_list;
+	bool room_wanted;	/* by some context */
 	struct vgf_stats stats;
 
 	struct ida ctx_ids;
@@ -286,8 +288,9 @@ int vgf_status_errno(u16 status);
 /* vgpufront_grant.c: may sleep */
 struct page **vgf_pages_alloc(unsigned int nr);
 void vgf_pages_free(struct page **pages, unsigned int nr);
-int vgf_grants_make(struct vgf_dev *vgf, struct vgf_grants *g, domid_t domid,
-		    struct page **pages, unsigned int nr, bool read_only);
+int vgf_grants_claim(struct vgf_grants *g, unsigned int nr);
+void vgf_grants_make(struct vgf_dev *vgf, struct vgf_grants *g, domid_t domid,
+		     struct page **pages, bool read_only);
 void vgf_grants_end_dirs(struct vgf_dev *vgf, struct vgf_grants *g);
 void vgf_grants_end(struct vgf_dev *vgf, struct vgf_grants *g);
 static inline grant_ref_t vgf_grants_first_dir(const struct vgf_grants *g)
@@ -323,6 +326,7 @@ static inline unsigned int vgf_ctx_outstanding(const struct vgf_ctx *ctx)
 }
 
 /* vgpufront_queue.c */
+bool vgf_may_put(struct vgf_dev *vgf, const struct vgf_turn *turn);
 long vgf_enter(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
 	       bool nonblock);
 

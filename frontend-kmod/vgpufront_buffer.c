@@ -320,6 +320,9 @@ static long buffer_make(struct vgf_ctx *ctx, u64 addr, u64 size,
 	buf->length = size;
 	buf->nr_pages = DIV_ROUND_UP_ULL(first_offset + size, PAGE_SIZE);
 
+	err = vgf_grants_claim(&buf->grants, buf->nr_pages);
+	if (err)
+		goto put;
 	if (addr) {
 		err = vgf_pin(buf, addr - first_offset);
 	} else {
@@ -327,11 +330,8 @@ static long buffer_make(struct vgf_ctx *ctx, u64 addr, u64 size,
 		err = buf->pages ? 0 : -ENOMEM;
 	}
 	if (err)
-		goto put;
-	err = vgf_grants_make(vgf, &buf->grants, domid, buf->pages,
-			      buf->nr_pages, read_only);
-	if (err)
-		goto unpin;
+		goto end;
+	vgf_grants_make(vgf, &buf->grants, domid, buf->pages, read_only);
 	err = buffer_attach(ctx, buf);
 	if (err)
 		goto end;
@@ -349,7 +349,6 @@ static long buffer_make(struct vgf_ctx *ctx, u64 addr, u64 size,
 
 end:
 	vgf_grants_end(vgf, &buf->grants);
-unpin:
 	if (buf->mm)
 		vgf_unpin(buf);
 put:

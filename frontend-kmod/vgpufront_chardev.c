@@ -45,8 +45,14 @@ static __poll_t vgf_poll(struct file *file, poll_table *wait)
 	spin_lock_irq(&vgf->lock);
 	if (ctx->nr_cqes)
 		mask |= EPOLLIN | EPOLLRDNORM;
-	if (ctx->lost)
+	if (ctx->lost) {
 		mask |= EPOLLERR | EPOLLHUP;
+	} else if (vgf_may_put(vgf, NULL)) {
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	} else {
+		ctx->wants_room = true;
+		vgf->room_wanted = true;
+	}
 	spin_unlock_irq(&vgf->lock);
 
 	return mask;

@@ -31,7 +31,10 @@ void vgf_pages_free(struct page **pages, unsigned int nr)
 	kvfree(pages);
 }
 
-/* Order 0 pages: any of them can be kept back or mapped alone. */
+/*
+ * Order 0 pages: any of them can be kept back or mapped alone. A program that
+ * asks for too much gets -ENOMEM; others are not killed for it.
+ */
 struct page **vgf_pages_alloc(unsigned int nr)
 {
 	struct page **pages;
@@ -42,7 +45,9 @@ struct page **vgf_pages_alloc(unsigned int nr)
 		return NULL;
 	for (i = 0; i < nr; i++) {
 		if (!fatal_signal_pending(current))
-			pages[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+			pages[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+					      __GFP_RETRY_MAYFAIL |
+					      __GFP_NOWARN);
 		if (!pages[i]) {
 			vgf_pages_free(pages, nr);
 			return NULL;
@@ -52,6 +57,12 @@ struct page **vgf_pages_alloc(unsigned int nr)
 	}
 
 	return pages;
+}
+
+static void free_refs(grant_ref_t *refs, unsigned int nr)
+{
+	while (nr--)
+		gnttab_free_grant_reference(refs[nr]);
 }
 
 static int claim_refs(grant_ref_t *refs, unsigned int nr)
@@ -64,8 +75,7 @@ static int claim_refs(grant_ref_t *refs, unsigned int nr)
 
 		if (gnttab_alloc_grant_references(end - i + GREF_MARGIN,
 						  &head)) {
-			while (i--)
-				gnttab_free_grant_reference(refs[i]);
+			free_refs(refs, i);
 			return -ENOSPC;
 		}
 		while (i < end)
@@ -85,32 +95,53 @@ static void grant_page(grant_ref_t ref, domid_t domid, struct page *page,
 }
 
 /*
- * Grant nr pages to domid, and read-only directory pages that list the grants.
- * The pages stay the caller's and must live until vgf_grants_end().
+ * Claim references for nr pages and the directories that list them. Comes
+ * before the pages are allocated: the size of the grant table is what bounds
+ * how much memory programs can take.
  */
-int vgf_grants_make(struct vgf_dev *vgf, struct vgf_grants *g, domid_t domid,
-		    struct page **pages, unsigned int nr, bool read_only)
+int vgf_grants_claim(struct vgf_grants *g, unsigned int nr)
 {
 	unsigned int nr_dirs = DIV_ROUND_UP(nr, VGPU_GREFS_PER_DIRECTORY);
-	unsigned int i;
 	int err;
+
+	g->refs = kvmalloc_array(nr + nr_dirs, sizeof(*g->refs),
+				 GFP_KERNEL_ACCOUNT);
+	if (!g->refs)
+		return -ENOMEM;
+	err = claim_refs(g->refs, nr + nr_dirs);
+	if (err)
+		goto free;
+	g->dirs = vgf_pages_alloc(nr_dirs);
+	if (!g->dirs) {
+		free_refs(g->refs, nr + nr_dirs);
+		err = -ENOMEM;
+		goto free;
+	}
+	g->nr_pages = nr;
+	g->nr_dirs = nr_dirs;
+
+	return 0;
+
+free:
+	kvfree(g->refs);
+	g->refs = NULL;
+
+	return err;
+}
+
+/*
+ * Grant the pages that were claimed for to domid, and read-only the directory
+ * pages. The pages stay the caller's and must live until vgf_grants_end().
+ */
+void vgf_grants_make(struct vgf_dev *vgf, struct vgf_grants *g, domid_t domid,
+		     struct page **pages, bool read_only)
+{
+	unsigned int i, nr = g->nr_pages, nr_dirs = g->nr_dirs;
 
 	BUILD_BUG_ON(PAGE_SIZE != XEN_PAGE_SIZE);
 	BUILD_BUG_ON(PAGE_SIZE != VGPUIF_PAGE_SIZE);
 
-	g->nr_pages = nr;
-	g->nr_dirs = nr_dirs;
 	g->pages = pages;
-	g->refs = kvmalloc_array(nr + nr_dirs, sizeof(*g->refs),
-				 GFP_KERNEL_ACCOUNT);
-	g->dirs = vgf_pages_alloc(nr_dirs);
-	err = g->refs && g->dirs ? claim_refs(g->refs, nr + nr_dirs) : -ENOMEM;
-	if (err) {
-		vgf_pages_free(g->dirs, nr_dirs);
-		kvfree(g->refs);
-		memset(g, 0, sizeof(*g));
-		return err;
-	}
 	atomic_add(nr + nr_dirs, &vgf->grants_in_use);
 
 	for (i = 0; i < nr; i++) {
@@ -127,8 +158,6 @@ int vgf_grants_make(struct vgf_dev *vgf, struct vgf_grants *g, domid_t domid,
 			dir->next = g->refs[nr + i + 1];
 		grant_page(g->refs[nr + i], domid, g->dirs[i], true);
 	}
-
-	return 0;
 }
 
 static void end_one(struct vgf_dev *vgf, grant_ref_t ref, struct page *page)
@@ -161,17 +190,23 @@ void vgf_grants_end_dirs(struct vgf_dev *vgf, struct vgf_grants *g)
 	g->nr_dirs = 0;
 }
 
-/* Ends all; harmless where nothing was granted. */
+/* Ends all; harmless where nothing was granted, or not even claimed. */
 void vgf_grants_end(struct vgf_dev *vgf, struct vgf_grants *g)
 {
 	unsigned int i;
 
+	if (!g->pages) {
+		free_refs(g->refs, g->nr_pages + g->nr_dirs);
+		vgf_pages_free(g->dirs, g->nr_dirs);
+		goto free;
+	}
 	vgf_grants_end_dirs(vgf, g);
 	for (i = 0; i < g->nr_pages; i++) {
 		end_one(vgf, g->refs[i], g->pages[i]);
 		if (!(i % 1024))
 			cond_resched();
 	}
+free:
 	kvfree(g->refs);
 	memset(g, 0, sizeof(*g));
 }

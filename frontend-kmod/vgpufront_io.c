@@ -115,6 +115,21 @@ static void account_one(struct vgf_dev *vgf, const struct vgpu_response *rsp)
 	trace_vgpufront_response(vgf->devid, in->ctx_id, rsp, ns);
 }
 
+/* Those who poll for room in the ring, and found none. */
+static void wake_pollers(struct vgf_dev *vgf)
+{
+	struct vgf_ctx *ctx;
+
+	if (!vgf->room_wanted || !vgf_may_put(vgf, NULL))
+		return;
+	vgf->room_wanted = false;
+	list_for_each_entry(ctx, &vgf->contexts, node) {
+		if (ctx->wants_room)
+			wake_up_all(&ctx->wq);
+		ctx->wants_room = false;
+	}
+}
+
 /* Wake whoever the completions of one run concern. */
 void vgf_wake(struct vgf_dev *vgf)
 {
@@ -125,6 +140,7 @@ void vgf_wake(struct vgf_dev *vgf)
 		wake_up_all(&ctx->wq);
 	}
 	wake_up_all(&vgf->wq);
+	wake_pollers(vgf);
 	if (!list_empty(&vgf->dying) || vgf->nr_background)
 		vgf_kick(vgf);
 }

@@ -86,12 +86,15 @@ static int setup_memory(struct vgf_dev *vgf)
 		return err;
 	atomic_add(vgf->nr_ring_pages, &vgf->grants_in_use);
 
+	err = vgf_grants_claim(&vgf->arena_grants, nr_arena);
+	if (err)
+		return err;
 	vgf->arena = vgf_pages_alloc(nr_arena);
 	if (!vgf->arena)
 		return -ENOMEM;
+	vgf_grants_make(vgf, &vgf->arena_grants, domid, vgf->arena, false);
 
-	return vgf_grants_make(vgf, &vgf->arena_grants, domid, vgf->arena,
-			       nr_arena, false);
+	return 0;
 }
 
 static int setup_events(struct vgf_dev *vgf)

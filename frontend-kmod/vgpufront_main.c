@@ -40,7 +40,7 @@ static void dev_release(struct kref *kref)
 	ida_destroy(&vgf->ctx_ids);
 	bitmap_free(vgf->handles);
 	mutex_destroy(&vgf->life);
-	kfree(vgf);
+	kvfree(vgf);
 }
 
 void vgf_dev_put(struct vgf_dev *vgf)
@@ -72,7 +72,9 @@ static void broken_work(struct work_struct *work)
 				 "broken backend: %s (id %u, op %u, status %u, retired %u)",
 				 vgpufront_violation_text(how), rsp.id, rsp.op,
 				 rsp.status, rsp.retired);
-	xenbus_switch_state(vgf->xbdev, XenbusStateClosing);
+	/* Not where it was closed before this work ran. */
+	if (vgf->linked)
+		xenbus_switch_state(vgf->xbdev, XenbusStateClosing);
 	mutex_unlock(&vgf->life);
 }
 
@@ -234,7 +236,8 @@ static int probe(struct xenbus_device *xbdev, const struct xenbus_device_id *id)
 				 xbdev->nodename);
 		return -EINVAL;
 	}
-	vgf = kzalloc(sizeof(*vgf), GFP_KERNEL);
+	/* Large: it has the records of all ids in it. */
+	vgf = kvzalloc(sizeof(*vgf), GFP_KERNEL);
 	if (!vgf) {
 		xenbus_dev_fatal(xbdev, -ENOMEM, "allocating the device");
 		return -ENOMEM;

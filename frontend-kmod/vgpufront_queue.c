@@ -31,8 +31,11 @@ static ktime_t time_left(const struct enter_wait *wait)
 	return max_t(ktime_t, left, 0);
 }
 
-/* A user's request may be put: there is space, and nobody waits before it. */
-static bool may_put(struct vgf_dev *vgf, const struct vgf_turn *turn)
+/*
+ * A user's request may be put: there is space, and nobody waits before it.
+ * Under lock.
+ */
+bool vgf_may_put(struct vgf_dev *vgf, const struct vgf_turn *turn)
 {
 	const struct vgf_turn *first;
 
@@ -49,7 +52,7 @@ static bool turn_ready(struct vgf_ctx *ctx, const struct vgf_turn *turn)
 	bool ready;
 
 	spin_lock_irq(&vgf->lock);
-	ready = ctx->lost || may_put(vgf, turn);
+	ready = ctx->lost || vgf_may_put(vgf, turn);
 	spin_unlock_irq(&vgf->lock);
 
 	return ready;
@@ -99,7 +102,7 @@ static int submit_one(struct vgf_ctx *ctx, const struct vgpufront_sqe *sqe,
 		vgf_ctx_complete(ctx, sqe->user_data, err, &refused);
 		return 0;
 	}
-	if (!may_put(ctx->vgf, turn))
+	if (!vgf_may_put(ctx->vgf, turn))
 		return -EAGAIN;
 
 	for (i = 0; i < ARRAY_SIZE(what.buf); i++)
@@ -241,6 +244,19 @@ static bool nothing_left(struct vgf_ctx *ctx)
 	return nothing;
 }
 
+/* What was in flight when the device was lost is done, and there to reap. */
+static bool lost_and_reaped(struct vgf_ctx *ctx)
+{
+	struct vgf_dev *vgf = ctx->vgf;
+	bool over;
+
+	spin_lock_irq(&vgf->lock);
+	over = ctx->lost && !ctx->nr_cqes;
+	spin_unlock_irq(&vgf->lock);
+
+	return over;
+}
+
 static int reap(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
 		const struct enter_wait *wait)
 {
@@ -289,10 +305,13 @@ long vgf_enter(struct vgf_ctx *ctx, struct vgpufront_enter *arg, bool nonblock)
 
 	if (arg->submitted || arg->completed)
 		return 0;
-	if (err)
+	if (err && err != -ENODEV)
 		return err;
-	if (READ_ONCE(ctx->lost) && arg->nr_cqes)
+	/* -ENODEV says that nothing is left: not where it could not look. */
+	if (reap_err)
+		return reap_err;
+	if (arg->nr_cqes && lost_and_reaped(ctx))
 		return -ENODEV;
 
-	return reap_err;
+	return err;
 }

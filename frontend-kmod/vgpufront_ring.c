@@ -114,13 +114,13 @@ int vgpufront_ring_get(struct vgpufront_ring *r, struct vgpu_response *rsp)
 	prod = *(volatile RING_IDX *)&r->front.sring->rsp_prod;
 	/* Orders the read of rsp_prod before that of the slots it covers. */
 	ring_rmb();
-	if (prod == cons)
+	if (prod == cons && !r->announced)
 		return 0;
 	/*
 	 * Stricter than RING_RESPONSE_PROD_OVERFLOW(), which would let the
 	 * index reach slots whose requests were not even published.
 	 */
-	if (prod - cons > r->pushed - cons) {
+	if (prod == cons || prod - cons > r->pushed - cons) {
 		r->bad_prod = prod;
 		return broken(r, VGPUFRONT_BAD_PRODUCER);
 	}
@@ -141,6 +141,7 @@ int vgpufront_ring_get(struct vgpufront_ring *r, struct vgpu_response *rsp)
 	if (rsp->reserved0 || rsp->reserved)
 		return broken(r, VGPUFRONT_BAD_RESERVED);
 
+	r->announced = false;
 	r->front.rsp_cons = cons + 1;
 	free_id(r, rsp->id);
 
@@ -152,6 +153,7 @@ bool vgpufront_ring_final_check(struct vgpufront_ring *r)
 	bool more;
 
 	RING_FINAL_CHECK_FOR_RESPONSES(&r->front, more);
+	r->announced = more;
 
 	return more;
 }

@@ -21,7 +21,8 @@
  *          before the frontend stops looking, rsp_event is written, then
  *          rsp_prod is read once more: the mirror image of push, so a
  *          response that came in between is found here or announced by an
- *          event.
+ *          event. The index must not go back again: a caller that loops over
+ *          get and final_check ends, whatever the backend writes.
  *
  * Nothing that decides is ever read back from the shared pages. Locking is the
  * caller's: one lock around all calls for one ring.
@@ -66,6 +67,7 @@ struct vgpufront_shadow {
 struct vgpufront_ring {
 	struct vgpu_front_ring front;
 	RING_IDX pushed;	/* our copy of the published req_prod */
+	bool announced;		/* final_check saw a response not taken yet */
 	uint16_t free_head;	/* oldest free id */
 	uint16_t free_tail;	/* id freed last: reused last */
 	enum vgpufront_violation violation;

@@ -198,6 +198,24 @@ void dev_notify(struct vgpu_device *dev)
 		(void)eventfd_write(dev->event_fd, 1);
 }
 
+/*
+ * Where other programs fill the ring and nothing of ours is in flight, no
+ * completion will tell when what is pending can be sent.
+ */
+void dev_watch_room(struct vgpu_device *dev)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	bool room = dev->pending && !dev->inflight;
+
+	if (dev->epoll_fd < 0 || dev->watches_room == room)
+		return;
+	dev->watches_room = room;
+	if (room)
+		event.events |= EPOLLOUT;
+	/* Can not fail: the descriptor is there, and nothing is allocated. */
+	(void)epoll_ctl(dev->epoll_fd, EPOLL_CTL_MOD, dev->fd, &event);
+}
+
 VISIBLE int vgpu_process(struct vgpu_device *dev)
 {
 	struct vgpu_op *op;

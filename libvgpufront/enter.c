@@ -150,6 +150,7 @@ unsigned int dev_enter(struct vgpu_device *dev, bool reap, int64_t timeout_ns)
 		dev_fail(dev, err, reap);
 	if (reap)
 		dev->leader = false;
+	dev_watch_room(dev);
 	dev_wake_next(dev);
 	return req.submitted;
 }

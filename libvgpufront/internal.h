@@ -160,6 +160,7 @@ struct vgpu_device {
 	int fd; /* does not change */
 	pthread_mutex_t lock;
 	int epoll_fd, event_fd; /* -1 until vgpu_fd() */
+	bool watches_room;	/* the former also tells when the ring has room */
 	int lost; /* 0, or why nothing works any more: -ENODEV ... */
 	bool closing;
 	bool unsafe_copy; /* atomic: process_vm_writev(2) does not work here */
@@ -240,6 +241,7 @@ int dev_ioctl(struct vgpu_device *dev, unsigned long request, void *arg);
 int dev_free_handle(struct vgpu_device *dev, uint32_t handle);
 int dev_lost(const struct vgpu_device *dev);
 void dev_notify(struct vgpu_device *dev);
+void dev_watch_room(struct vgpu_device *dev);
 
 /* buffer.c */
 struct vgpu_buffer *buffer_find(struct vgpu_device *dev, const void *ptr,

@@ -5,6 +5,9 @@
  * Keeps no state and decides nothing, so that the unit tests can put a double
  * of the module in its place.
  */
+/* The offsets of buffers need more than 32 bits, in 32 bit programs too. */
+#define _FILE_OFFSET_BITS 64
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -12,6 +15,8 @@
 #include <unistd.h>
 
 #include "internal.h"
+
+_Static_assert(sizeof(off_t) == 8, "an offset of a buffer must fit");
 
 int sys_open(const char *path)
 {

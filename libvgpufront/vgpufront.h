@@ -9,7 +9,9 @@
  * negative errno on failure; errno itself is not touched. vgpu_strerror() has
  * the text. Every call on a lost device (backend gone, device detached) says
  * -ENODEV; what was in flight finishes with it. Close the device and open it
- * again to go on.
+ * again to go on. Besides the errors named at each call, what the backend maps
+ * or runs can fail with -EREMOTEIO (it could not map the memory), -ETIME (the
+ * work took longer than it allows) and -EPROTO (it failed internally).
  *
  * Threads: all calls may be made by several threads at once on one device,
  * except vgpu_close(), vgpu_buffer_free(), vgpu_buffer_unregister() and
@@ -139,7 +141,7 @@ void vgpu_close(struct vgpu_device *dev);
  * Works in every state; what the backend alone knows (mem_total and on) is 0
  * when it is not connected.
  *
- * Errors: -EINVAL (info is NULL), -ENODEV (device removed from the guest).
+ * Errors: -EINVAL (info is NULL), -ENOMEM.
  */
 int vgpu_get_info(struct vgpu_device *dev, struct vgpu_device_info *info);
 
@@ -255,8 +257,8 @@ size_t vgpu_buffer_size(const struct vgpu_buffer *buf);
  * memcpy(3)), -EINVAL (n floats are larger than memory can be; c overlaps a or
  * b without being the same), -EACCES (c is in a buffer registered
  * VGPU_BUFFER_READ_ONLY), -EOPNOTSUPP (not known to the engine), -ENOSPC,
- * -ENOMEM, -EMFILE (not even a page could be shared, with nothing in flight),
- * -EIO (fault on the device), -ENODEV. c is undefined after an error.
+ * -ENOMEM, -EMFILE, -EDQUOT (not even a page could be shared, with nothing in
+ * flight), -EIO (fault on the device), -ENODEV. c is undefined after an error.
  */
 int vgpu_vector_add(struct vgpu_device *dev, const float *a, const float *b,
 		    float *c, size_t n);

@@ -58,14 +58,32 @@ static bool run_xl(char *const argv[])
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* xl takes a long option by any beginning of it. */
+static bool look_at_long_option(const char *arg)
+{
+	static const char *const unusable[] = {"--dryrun", "--defconfig"};
+	size_t len = strcspn(arg, "=");
+
+	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++) {
+		if (len < 3 || strncmp(arg, unusable[i], len))
+			continue;
+		say("create: xl's %s cannot be used here; use xl create",
+		    unusable[i]);
+		return false;
+	}
+	return true;
+}
+
 /*
  * xl's options as far as they concern the order of things here. False for what
  * cannot work. Everything else is left to xl.
  */
 static bool look_at_option(struct create *c, const char *arg)
 {
-	if (arg[0] != '-' || arg[1] == '-')
+	if (arg[0] != '-')
 		return true;
+	if (arg[1] == '-')
+		return look_at_long_option(arg);
 	for (const char *p = arg + 1; *p; p++) {
 		if (*p == 'c')
 			c->console = true;
@@ -272,6 +290,11 @@ enum vgpuctl_exit cmd_create(struct vgpuctl *v, int argc, char **argv)
 	if (!read_config(&c, argc, argv) || !read_lines(&c) ||
 	    !vgpuctl_libxl(v))
 		goto out;
+	/* What xl is asked may make no domain (--help), and this one is not ours. */
+	if (!libxl_name_to_domid(v->ctx, c.name, &domid)) {
+		say("%s: there is a domain \"%s\" already", c.file, c.name);
+		goto out;
+	}
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
 	if (!xl_create(&c, argc, argv)) {

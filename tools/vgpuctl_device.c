@@ -145,13 +145,14 @@ static bool attachable(struct vgpuctl *v, unsigned int domid)
 /* The text in "error", for a message; malloced. */
 static char *error_text(struct vgpuctl *v, const struct ends *e)
 {
-	char *error = store_read(v, XBT_NULL, e->back, VGPU_NODE_ERROR);
-	char shown[VGPU_SHOW_LEN];
-	char *text;
+	char *text = store_read(v, XBT_NULL, e->back, VGPU_NODE_ERROR);
 
-	text = error ? strdup(vgpu_show(shown, error, strlen(error))) :
-		       strdup("no reason given");
-	free(error);
+	if (!text)
+		return strdup("no reason given");
+	/* All of it, so vgpu_show() is too short. */
+	for (char *p = text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
 	return text;
 }
 

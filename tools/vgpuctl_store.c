@@ -19,14 +19,25 @@
 #include "values.h"
 #include "vgpu_nodes.h"
 
-static bool parse_domid(const char *text, unsigned int *domid)
+/*
+ * A guest owns its half of a device, and can change it so often that every
+ * transaction of ours meets a change of its: so none is tried for ever.
+ */
+#define STORE_TRIES 100
+
+static bool parse_id(const char *text, uint64_t max, unsigned int *id)
 {
 	uint64_t v;
 
-	if (!vgpu_parse_uint(text, strlen(text), DOMID_FIRST_RESERVED - 1, &v))
+	if (!vgpu_parse_uint(text, strlen(text), max, &v))
 		return false;
-	*domid = v;
+	*id = v;
 	return true;
+}
+
+static bool parse_domid(const char *text, unsigned int *domid)
+{
+	return parse_id(text, DOMID_FIRST_RESERVED - 1, domid);
 }
 
 unsigned int store_own_domid(struct vgpuctl *v)
@@ -236,11 +247,13 @@ abort:
 bool store_add(struct vgpuctl *v, struct vgpu_dev *d,
 	       const struct vgpu_line *line)
 {
-	int done;
+	int done = 0;
 
-	do {
+	for (int i = 0; i < STORE_TRIES && !done; i++)
 		done = try_add(v, d, line);
-	} while (!done);
+	if (!done)
+		say("domain %u keeps changing its devices in xenstore",
+		    d->guest);
 	return done > 0;
 }
 
@@ -249,10 +262,10 @@ bool store_close(struct vgpuctl *v, const struct vgpu_dev *d)
 	char back[VGPU_PATH_LEN];
 	unsigned int state;
 	xs_transaction_t t;
-	bool ok;
+	bool ok = false;
 
 	store_back_path(d, back);
-	do {
+	for (int i = 0; i < STORE_TRIES && !ok; i++) {
 		t = xs_transaction_start(v->xs);
 		if (t == XBT_NULL)
 			return false;
@@ -269,7 +282,9 @@ bool store_close(struct vgpuctl *v, const struct vgpu_dev *d)
 			return false;
 		}
 		ok = xs_transaction_end(v->xs, t, false);
-	} while (!ok && errno == EAGAIN);
+		if (!ok && errno != EAGAIN)
+			break;
+	}
 	return ok;
 }
 
@@ -285,11 +300,15 @@ static bool remove_empty(struct vgpuctl *v, xs_transaction_t t,
 	return ok;
 }
 
+static bool remove_dir(struct vgpuctl *v, xs_transaction_t t, const char *path)
+{
+	return xs_rm(v->xs, t, path) || errno == ENOENT;
+}
+
 static bool remove_tree(struct vgpuctl *v, xs_transaction_t t, const char *path,
 			const char *parent)
 {
-	return (xs_rm(v->xs, t, path) || errno == ENOENT) &&
-	       remove_empty(v, t, parent);
+	return remove_dir(v, t, path) && remove_empty(v, t, parent);
 }
 
 bool store_remove(struct vgpuctl *v, const struct vgpu_dev *d)
@@ -297,7 +316,7 @@ bool store_remove(struct vgpuctl *v, const struct vgpu_dev *d)
 	char back[VGPU_PATH_LEN], back_parent[VGPU_PATH_LEN];
 	char front[VGPU_PATH_LEN], front_parent[VGPU_PATH_LEN];
 	xs_transaction_t t;
-	bool ok;
+	bool ok = false;
 
 	store_back_path(d, back);
 	store_front_path(d, front);
@@ -305,7 +324,7 @@ bool store_remove(struct vgpuctl *v, const struct vgpu_dev *d)
 		 d->back, VGPUIF_CLASS, d->guest);
 	snprintf(front_parent, VGPU_PATH_LEN, "/local/domain/%u/device/%s",
 		 d->guest, VGPUIF_CLASS);
-	do {
+	for (int i = 0; i < STORE_TRIES && !ok; i++) {
 		t = xs_transaction_start(v->xs);
 		if (t == XBT_NULL)
 			return false;
@@ -316,8 +335,12 @@ bool store_remove(struct vgpuctl *v, const struct vgpu_dev *d)
 			return false;
 		}
 		ok = xs_transaction_end(v->xs, t, false);
-	} while (!ok && errno == EAGAIN);
-	return ok;
+		if (!ok && errno != EAGAIN)
+			return false;
+	}
+	/* One removal alone is not refused; vgpubackd tidies up after it. */
+	return ok || (remove_dir(v, XBT_NULL, front) &&
+		      remove_dir(v, XBT_NULL, back));
 }
 
 /* The devices in one backend domain, appended at dev[n]; the new n. */
@@ -333,7 +356,7 @@ static size_t add_devices(struct vgpuctl *v, unsigned int back,
 		 VGPUIF_CLASS, guest);
 	names = xs_directory(v->xs, XBT_NULL, path, &devs);
 	for (unsigned int i = 0; names && i < devs && n < max; i++)
-		if (parse_domid(names[i], &id))
+		if (parse_id(names[i], UINT16_MAX, &id))
 			dev[n++] = (struct vgpu_dev){back, guest, id};
 	free(names);
 	return n;

@@ -11,6 +11,9 @@
  * layout for 32 and 64 bit programs. Reserved fields and unknown flags must be
  * 0 (-EINVAL otherwise).
  *
+ * poll() reports POLLIN where there is a completion to reap, and POLLOUT where
+ * the ring has room for a request; other programs share it.
+ *
  * When the device is lost (backend gone, detached, broken protocol), every
  * request in flight completes with -ENODEV, poll() reports POLLERR | POLLHUP,
  * and all calls but VGPUFRONT_IOC_INFO and reaping completions fail with
@@ -105,7 +108,8 @@ struct vgpufront_info {
  *
  * Errors: EINVAL (size 0, flags), E2BIG (larger than max_buffer_pages),
  * EMFILE (VGPUFRONT_MAX_BUFFERS), ENOMEM, ENOSPC (the domain has no free grant
- * references: free buffers or use smaller ones), EDQUOT, EINTR, ENODEV.
+ * references: free buffers or use smaller ones), EDQUOT, EINTR, ENODEV, or why
+ * the backend refused (VGPU_STATUS_LIST of <xen/io/vgpuif.h>), as EREMOTEIO.
  */
 struct vgpufront_buffer_alloc {
 	__u64 size;

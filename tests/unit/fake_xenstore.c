@@ -51,6 +51,8 @@ static struct xs_handle handle = {.fd = -1};
 static bool peer_runs;
 
 unsigned int fake_xs_conflicts;
+unsigned int fake_xs_reads;
+int fake_xs_errno;
 void (*fake_xs_peer)(void);
 
 static struct fake_store *store(xs_transaction_t t)
@@ -217,6 +219,7 @@ void fake_xs_reset(unsigned int own_domid)
 	in_transaction = false;
 	watches = events = changes = 0;
 	fake_xs_conflicts = 0;
+	fake_xs_errno = 0;
 	fake_xs_peer = NULL;
 	self = own_domid;
 	snprintf(id, sizeof(id), "%u", self);
@@ -297,6 +300,7 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path,
 	struct fake_node *node = find(store(t), absolute(buf, path));
 
 	(void)h;
+	fake_xs_reads++;
 	if (!node) {
 		errno = ENOENT;
 		return NULL;
@@ -318,9 +322,9 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
 
 	(void)h;
 	*num = 0;
-	if (!find(s, buf)) {
+	if (fake_xs_errno || !find(s, buf)) {
 		free(names);
-		errno = ENOENT;
+		errno = fake_xs_errno ? fake_xs_errno : ENOENT;
 		return NULL;
 	}
 	for (unsigned int i = 0; i < s->n; i++) {

@@ -33,6 +33,12 @@ unsigned int fake_xs_count(const char *path);
 /* The next so many transactions end in EAGAIN, and without effect. */
 extern unsigned int fake_xs_conflicts;
 
+/* How many values were read. */
+extern unsigned int fake_xs_reads;
+
+/* Where not 0, directories cannot be listed, for this reason. */
+extern int fake_xs_errno;
+
 /*
  * Called after each change that is visible to others, from within the call
  * that made it, and each time somebody waits on xs_fileno(): plays the peer.

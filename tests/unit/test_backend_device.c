@@ -5,6 +5,7 @@
  * Over the xenstore double; a worker is the other end of a socketpair, and
  * dies when the test says so. The test plays toolstack, guest and worker.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -661,6 +662,119 @@ static void short_message_kills(void **s)
 	worker_ends(9);
 }
 
+/* Each report is a line in the log: one that nobody asked for is none. */
+static void reports_are_asked_for(void **s)
+{
+	(void)s;
+	connected();
+	device_ask_stats(dev());
+	assert_int_equal(worker_gets().type, MSG_STATS);
+	worker_sends(MSG_REPORT, "");
+	assert_int_equal(worker.kills, 0);
+	worker_sends(MSG_REPORT, "");
+	assert_int_equal(worker.kills, 1);
+	worker_ends(9);
+}
+
+/* The last report of a worker that broke, and of one that was stopped. */
+static void last_report_is_taken(void **s)
+{
+	(void)s;
+	connected();
+	worker_sends(MSG_BROKEN, "producer index");
+	worker_sends(MSG_REPORT, "");
+	assert_int_equal(worker.kills, 0);
+	worker_ends(0);
+	frontend("6");
+	guest_writes();
+	frontend("3");
+	worker_gets();
+	worker_sends(MSG_READY, "");
+	frontend("5");
+	worker_sends(MSG_REPORT, "");
+	assert_int_equal(worker.kills, 0);
+	worker_ends(0);
+	assert_string_equal(state(), "6");
+}
+
+/* A worker at its end that does not die keeps nobody awake. */
+static void dead_socket_is_not_polled(void **s)
+{
+	(void)s;
+	connected();
+	close(worker.fd);
+	device_readable(dev());
+	assert_int_equal(worker.kills, 1);
+	assert_int_equal(dev()->worker.fd, -1);
+	device_worker_exited(dev(), 9);
+	assert_string_equal(state(), "6");
+}
+
+/* However often a guest changes its state, we look at it once a turn. */
+static void flood_of_watches_is_one_look(void **s)
+{
+	unsigned int before;
+
+	(void)s;
+	connected();
+	before = fake_xs_reads;
+	for (int i = 0; i < 1000; i++)
+		scan_notice(&bd, "7/0");
+	assert_int_equal(fake_xs_reads, before);
+	scan_noticed(&bd);
+	assert_in_range(fake_xs_reads - before, 1, 10);
+	/* And it is a look. */
+	fake_xs_set(F "/state", "5", NULL);
+	scan_notice(&bd, "7/0");
+	scan_noticed(&bd);
+	assert_string_equal(state(), "5");
+	before = fake_xs_reads;
+	scan_noticed(&bd);
+	assert_int_equal(fake_xs_reads, before);
+	worker_ends(0);
+}
+
+/* The frontend's nodes go in the same moment as its domain. */
+static void domain_gone_is_noticed_first(void **s)
+{
+	(void)s;
+	connected();
+	introduced = false;
+	fake_xs_del("/local/domain/7");
+	bd.rescan = false;
+	scan_notice(&bd, "7/0");
+	scan_noticed(&bd);
+	assert_true(bd.rescan);
+	settle();
+	assert_true(worker_gets().deadline_ms <= 1000);
+	worker_ends(0);
+}
+
+static void domain_gone_while_closing(void **s)
+{
+	(void)s;
+	connected();
+	frontend("5");
+	assert_true(device_deadline(dev()) > clock_ms() + 2000);
+	introduced = false;
+	settle();
+	assert_true(device_deadline(dev()) <= clock_ms() + 1000);
+	worker_ends(0);
+}
+
+static void lost_xenstored_is_noticed(void **s)
+{
+	(void)s;
+	connected();
+	fake_xs_errno = EBADF;
+	scan(&bd);
+	assert_true(bd.lost);
+	/* Nothing is taken for gone. */
+	assert_non_null(dev());
+	assert_int_equal(dev()->phase, DEV_CONNECTED);
+	fake_xs_errno = 0;
+}
+
 static void shutdown_closes_all(void **s)
 {
 	(void)s;
@@ -721,10 +835,20 @@ int main(void)
 		TEST(worker_that_never_starts_is_killed),
 		TEST(worker_is_not_believed),
 		TEST(short_message_kills),
+		TEST(reports_are_asked_for),
+		TEST(last_report_is_taken),
+		TEST(dead_socket_is_not_polled),
+		TEST(flood_of_watches_is_one_look),
+		TEST(domain_gone_is_noticed_first),
+		TEST(domain_gone_while_closing),
+		TEST(lost_xenstored_is_noticed),
 		TEST(shutdown_closes_all),
 		TEST(conflicts_are_retried),
 	};
 
-	log_set_level(getenv("V") ? LOG_DEBUG : LOG_ERROR);
+	/* The log, which expected failures write to. V=1 shows it. */
+	if (!getenv("V") && !freopen("/dev/null", "w", stderr))
+		return 1;
+	log_set_level(LOG_DEBUG);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -581,6 +581,22 @@ static void lost_engine_is_noticed(void **state)
 	assert_true(s->engine_lost);
 }
 
+/* A time limit of the GPU leaves its context as dead as a fault does. */
+static void timeout_loses_the_engine(void **state)
+{
+	struct vgpu_request r = add(1, 1, 0);
+
+	(void)state;
+	map(1, 1);
+	later(&r);
+	finish(1, VGPU_RSP_NO_MEMORY);
+	assert_false(s->engine_lost);
+	later(&r);
+	finish(1, VGPU_RSP_TIMEOUT);
+	assert_int_equal(last()->status, VGPU_RSP_TIMEOUT);
+	assert_true(s->engine_lost);
+}
+
 static void status_of_no_meaning_is_internal(void **state)
 {
 	struct vgpu_request r = add(1, 1, 0);
@@ -640,6 +656,7 @@ int main(void)
 		TEST(ctx_destroy_of_nothing),
 		TEST(unsupported_has_no_effect),
 		TEST(lost_engine_is_noticed),
+		TEST(timeout_loses_the_engine),
 		TEST(status_of_no_meaning_is_internal),
 		TEST(losing_answers_everything_once),
 	};

@@ -382,6 +382,18 @@ static void test_producer_unpushed(void **state)
 	assert_broken(p, VGPUFRONT_BAD_PRODUCER);
 }
 
+/* Shown to final_check, then taken back: a loop over both would not end. */
+static void test_producer_back(void **state)
+{
+	struct pair *p = *state;
+	uint16_t id = in_flight(p);
+
+	answer(p, id, VGPU_OP_NOP, VGPU_RSP_OK);
+	assert_true(vgpufront_ring_final_check(&p->front));
+	p->sring->rsp_prod--;
+	assert_broken(p, VGPUFRONT_BAD_PRODUCER);
+}
+
 /* A slot published without a response in it is the request read as one. */
 static void test_unwritten(void **state)
 {
@@ -500,6 +512,7 @@ int main(void)
 		RING_TEST(test_reserved0),
 		RING_TEST(test_producer),
 		RING_TEST(test_producer_unpushed),
+		RING_TEST(test_producer_back),
 		RING_TEST(test_unwritten),
 		RING_TEST(test_shared_indices),
 		RING_TEST(test_abort),

@@ -81,6 +81,30 @@ static void test_poll_large(void **state)
 	free(c);
 }
 
+/* Requests of other programs fill the ring, and nothing here is in flight. */
+static void test_poll_ring_full_of_others(void **state)
+{
+	float a[10] = {1}, c[10] = {0};
+	int fd = vgpu_fd(dev);
+	struct vgpu_op *op;
+
+	(void)state;
+	fake_config.ring_slots = 0;
+	assert_int_equal(vgpu_vector_add_async(dev, a, a, c, 10, 0, &op), 0);
+	assert_int_equal(vgpu_process(dev), 0);
+	assert_int_equal(fake_counts().requests, 0);
+	/* The double's descriptor always polls writable: as if there was room. */
+	assert_true(readable(fd));
+	fake_config.ring_slots = 64;
+	while (!vgpu_op_done(op)) {
+		await_readable(fd);
+		assert_true(vgpu_process(dev) >= 0);
+	}
+	assert_true(c[0] == 2);
+	assert_false(readable(fd));
+	assert_int_equal(vgpu_op_free(op), 0);
+}
+
 static void test_timeouts(void **state)
 {
 	float a[100] = {0}, c[100];
@@ -513,6 +537,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LIB_TEST(test_poll_loop),
 		LIB_TEST(test_poll_large),
+		LIB_TEST(test_poll_ring_full_of_others),
 		LIB_TEST(test_timeouts),
 		LIB_TEST(test_order_in_a_stream),
 		LIB_TEST(test_pipelined_in_buffers),

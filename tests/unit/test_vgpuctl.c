@@ -31,7 +31,7 @@
 
 static char dir[] = "/tmp/test_vgpuctl.XXXXXX";
 static char said[16384];
-static bool dying;
+static bool dying, running;
 
 /* ---- libxl ---- */
 
@@ -69,7 +69,11 @@ int libxl_name_to_domid(libxl_ctx *ctx, const char *name, uint32_t *domid)
 
 	(void)ctx;
 	*domid = 7;
-	return known && !strcmp(known, name) ? 0 : ERROR_INVAL;
+	/* xl made it, or it was there before. */
+	return known && !strcmp(known, name) &&
+			       (running || !access("xl.log", F_OK)) ?
+		       0 :
+		       ERROR_INVAL;
 }
 
 /* ---- a backend ---- */
@@ -91,13 +95,17 @@ static void backend_serves(void)
 	}
 }
 
+#define LONG_REASON                                                            \
+	"there is no GPU 9, which takes many more words to say than a line "   \
+	"of a table has room for, and all of them are of use to somebody"
+
 static void backend_refuses(void)
 {
 	const char *state = fake_xs_get(B "/state");
 
 	if (!state || strcmp(state, "1"))
 		return;
-	fake_xs_set(B "/error", "there is no GPU 9", NULL);
+	fake_xs_set(B "/error", LONG_REASON "\x1b[2J", NULL);
 	fake_xs_set(B "/state", "6", NULL);
 }
 
@@ -106,7 +114,7 @@ static void backend_refuses(void)
 static void world(void (*backend)(void))
 {
 	fake_xs_reset(0);
-	dying = false;
+	dying = running = false;
 	vgpuctl_interrupted = 0;
 	fake_xs_set("/local/domain/0/name", "Domain-0", "n0");
 	fake_xs_set("/local/domain/7/name", "guest", "n0,r7");
@@ -346,7 +354,7 @@ static void test_attach_refused(void **state)
 	(void)state;
 	world(backend_refuses);
 	before = fake_xs_count("/local");
-	expect("attach guest gpu=9", 1, "there is no GPU 9");
+	expect("attach guest gpu=9", 1, LONG_REASON "?[2J\n");
 	assert_null(fake_xs_get(B));
 	assert_null(fake_xs_get(F));
 	/* what stays is backend/vgpu and device */
@@ -413,6 +421,29 @@ static void test_detach_hostile_frontend(void **state)
 	fake_xs_set(F "/state", "4", NULL);
 	expect("detach --timeout 1 guest", 0, "detached");
 	assert_null(fake_xs_get(F));
+}
+
+/* A guest that never stops changing its nodes spoils every transaction. */
+static void test_hostile_conflicts(void **state)
+{
+	(void)state;
+	world(NULL);
+	assert_int_equal(vgpuctl("attach --no-wait guest"), 0);
+	fake_xs_conflicts = 1000000;
+	expect("attach --no-wait guest", 1, "keeps changing its devices");
+	assert_null(fake_xs_get("/local/domain/7/device/vgpu/1"));
+	expect("detach guest", 0, "detached vgpu device 0");
+	assert_null(fake_xs_get(B));
+	assert_null(fake_xs_get(F));
+}
+
+static void test_large_devid(void **state)
+{
+	(void)state;
+	world(NULL);
+	expect("attach --no-wait guest devid=65535", 0, "device 65535");
+	expect("list", 0, "65535");
+	expect("detach guest 65535", 0, "detached vgpu device 65535");
 }
 
 static void test_detach_left_behind(void **state)
@@ -520,6 +551,9 @@ static void test_create_bad_config(void **state)
 	expect("create none.cfg", 1, "none.cfg: No such file");
 	config(CFG);
 	expect("create g.cfg -n", 2, "xl's -n cannot be used");
+	expect("create g.cfg --dry", 2, "xl's --dryrun cannot be used");
+	expect("create g.cfg --def=x.cfg", 2,
+	       "xl's --defconfig cannot be used");
 	expect_xl("");
 }
 
@@ -549,6 +583,18 @@ static void test_create_xl_fails(void **state)
 	config("name = \"guest\"\nfail = 1\nvgpu = [ \"gpu=0\" ]\n");
 	expect("create g.cfg", 1, "g.cfg: xl create failed");
 	expect_xl("create -p g.cfg\n");
+	assert_null(fake_xs_get(B));
+}
+
+/* Nor is a domain of that name that was there before. */
+static void test_create_of_a_running_domain(void **state)
+{
+	(void)state;
+	world(backend_refuses);
+	running = true;
+	config(CFG "vgpu = [ \"gpu=9\" ]\n");
+	expect("create g.cfg --help", 1, "a domain \"guest\" already");
+	expect_xl("");
 	assert_null(fake_xs_get(B));
 }
 
@@ -597,12 +643,15 @@ int main(void)
 		cmocka_unit_test(test_detach_one_of_two),
 		cmocka_unit_test(test_detach_stuck),
 		cmocka_unit_test(test_detach_hostile_frontend),
+		cmocka_unit_test(test_hostile_conflicts),
+		cmocka_unit_test(test_large_devid),
 		cmocka_unit_test(test_detach_left_behind),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_create),
 		cmocka_unit_test(test_create_bad_config),
 		cmocka_unit_test(test_create_undone),
 		cmocka_unit_test(test_create_xl_fails),
+		cmocka_unit_test(test_create_of_a_running_domain),
 	};
 
 	return cmocka_run_group_tests_name("vgpuctl", tests, setup, teardown);
