@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds the module for each kernel version given in its copy of the sources,
-# B/kmod-check/VERSION, with all warnings and sparse, and runs the kernel's checkpatch where its source is found. Anything
-# they say is a failure. Run by `make kmod-check`;
+# Builds the module for each kernel version given, in a copy of its sources
+# (B/kmod-check/VERSION), with all warnings and sparse, and runs the kernel's
+# checkpatch where its source is found. Anything they say is a failure. Run by
+# `make kmod-check`.
 set -u
 status=0
 
@@ -46,4 +47,6 @@ if [ -f "$checkpatch" ]; then
 		--ignore COMPLEX_MACRO,MACRO_ARG_REUSE,BRACKET_SPACE,CAMELCASE,PREFER_KERNEL_TYPES,VOLATILE,BIT_MACRO,LINUX_VERSION_CODE,CONSTANT_COMPARISON \
 		-f "$@" && echo 'kmod-check: checkpatch has nothing to say' || status=1
 fi
+# What it leaves in the working folder, as it takes it for a kernel tree.
+rm -f .checkpatch-camelcase.*
 exit $status

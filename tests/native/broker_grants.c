@@ -78,11 +78,6 @@ int domain_slot(uint32_t domid)
 	return d ? (int)(d - domains) : -1;
 }
 
-uint32_t domain_id(unsigned int slot)
-{
-	return domains[slot].id;
-}
-
 static int create(uint32_t domid, uint32_t max_grants)
 {
 	struct domain *d = domains;

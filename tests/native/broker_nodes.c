@@ -160,7 +160,7 @@ void nodes_drop(struct nodes *s)
 }
 
 bool node_allows(const struct node *node, uint32_t domid,
-		 enum xs_perm_type want)
+		 unsigned int want)
 {
 	if (domid == 0 || node->perm[0].id == domid)
 		return true;

@@ -148,7 +148,7 @@ static void see_making(struct tx *tx, const char *path)
 
 /* ENOENT only to who may look where it would be. */
 static int lookup(struct nodes *s, const struct conn *conn, const char *path,
-		  enum xs_perm_type want, struct node **out)
+		  unsigned int want, struct node **out)
 {
 	struct node *node = nodes_find(s, path);
 	const struct node *near = node ? node : nodes_nearest(s, path);
