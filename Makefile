@@ -49,6 +49,7 @@ include backend/module.mk
 include tools/dom0.mk
 include frontend-kmod/module.mk
 include tests/bed/module.mk
+include tests/native/module.mk
 include tests/check.mk
 
 all: $(ALL)

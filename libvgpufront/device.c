@@ -84,6 +84,7 @@ VISIBLE void vgpu_close(struct vgpu_device *dev)
 		return;
 	pthread_mutex_lock(&dev->lock);
 	dev->closing = true;
+	dev_drop_pending(dev, -ECANCELED);
 	list_for_each(op, &dev->ops)
 		op_kick(op);
 	dev_wait(dev, NULL, -1);

@@ -22,6 +22,18 @@ static void chunk_done(struct chunk *chunk, int result, uint64_t time_ns)
 	op_kick(chunk->op);
 }
 
+/* What was not sent yet is finished with err. */
+void dev_drop_pending(struct vgpu_device *dev, int err)
+{
+	struct chunk *chunk;
+
+	while ((chunk = dev->pending)) {
+		dev->pending = chunk->next;
+		chunk_done(chunk, err, 0);
+	}
+	dev->pending_tail = &dev->pending;
+}
+
 /*
  * The kernel will answer nothing any more. Where it said so without anything
  * left to reap, that goes for all that was sent, too.
@@ -34,11 +46,7 @@ static void dev_fail(struct vgpu_device *dev, int err, bool sent_too)
 
 	if (!dev->lost)
 		dev->lost = err;
-	while ((chunk = dev->pending)) {
-		dev->pending = chunk->next;
-		chunk_done(chunk, err, 0);
-	}
-	dev->pending_tail = &dev->pending;
+	dev_drop_pending(dev, err);
 	if (!sent_too)
 		return;
 	list_for_each(op, &dev->ops) {
@@ -230,6 +238,45 @@ static bool finished(const struct vgpu_device *dev, const struct vgpu_op *op)
 	return op ? op->done : list_empty(&dev->ops);
 }
 
+/* Nothing of its operation is with the kernel: another one must go on first. */
+static bool is_held_up(const struct waiter *w)
+{
+	unsigned int i;
+
+	if (!w->op || w->op->kick)
+		return false;
+	for (i = 0; i < WINDOW; i++)
+		if (w->op->chunk[i].state == CHUNK_READY ||
+		    w->op->chunk[i].state == CHUNK_SENT)
+			return false;
+	return true;
+}
+
+/*
+ * Who is held up is let go on by another thread's work, and would not learn of
+ * it in the kernel, where the next answer may take for ever. It leads only
+ * where no other thread does anything: then it does that work itself.
+ */
+static bool may_lead(struct vgpu_device *dev, const struct waiter *w)
+{
+	const struct vgpu_op *op;
+	struct waiter *other;
+
+	if (!is_held_up(w))
+		return true;
+	list_for_each(other, &dev->waiters) {
+		if (!is_held_up(other)) {
+			if (other->asleep)
+				wake(other);
+			return false;
+		}
+	}
+	list_for_each(op, &dev->ops)
+		if (op->busy)
+			return false;
+	return true;
+}
+
 static int wait_loop(struct vgpu_device *dev, struct waiter *w,
 		     int64_t deadline)
 {
@@ -249,7 +296,8 @@ static int wait_loop(struct vgpu_device *dev, struct waiter *w,
 		if (looked && !time_left(deadline))
 			return -ETIME;
 		looked = true;
-		if (!dev->leader && (dev->pending || dev->inflight)) {
+		if (!dev->leader && (dev->pending || dev->inflight) &&
+		    may_lead(dev, w)) {
 			dev_enter(dev, true, time_left(deadline));
 		} else if (dev->pending && !submitted) {
 			dev_submit(dev);

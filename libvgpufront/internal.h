@@ -23,7 +23,8 @@
  *
  * Who reaps: one thread at a time, the leader, is in ENTER to reap. The others
  * that wait sleep on their struct waiter; a leader that leaves wakes one. Who
- * finds a leader present may still submit, reaping nothing.
+ * finds a leader present may still submit, reaping nothing. A thread whose
+ * operation is held up by another one leads only where nobody else can.
  */
 #ifndef LIBVGPUFRONT_INTERNAL_H
 #define LIBVGPUFRONT_INTERNAL_H
@@ -160,8 +161,8 @@ struct vgpu_device {
 	int fd; /* does not change */
 	pthread_mutex_t lock;
 	int epoll_fd, event_fd; /* -1 until vgpu_fd() */
-	bool watches_room;	/* the former also tells when the ring has room */
-	int lost; /* 0, or why nothing works any more: -ENODEV ... */
+	bool watches_room; /* the former also tells when the ring has room */
+	int lost;	   /* 0, or why nothing works any more: -ENODEV ... */
 	bool closing;
 	bool unsafe_copy; /* atomic: process_vm_writev(2) does not work here */
 
@@ -281,6 +282,7 @@ struct vgpu_op *op_next_kicked(struct vgpu_device *dev);
 unsigned int dev_enter(struct vgpu_device *dev, bool reap, int64_t timeout_ns);
 /* Sends what is pending as far as there is room. */
 void dev_submit(struct vgpu_device *dev);
+void dev_drop_pending(struct vgpu_device *dev, int err);
 void dev_wake_next(struct vgpu_device *dev);
 void dev_wake_op(struct vgpu_op *op);
 /* Waits for op, or with NULL for all operations; 0 or -ETIME. */

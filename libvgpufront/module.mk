@@ -65,7 +65,7 @@ install-libvgpufront: $(LIBVGPUFRONT_A) $(LIBVGPUFRONT_SO) $(B)/lib/vgpufront.pc
 # The library's tests: sources and tests once more in one program each, over a
 # double of the module, plain and under the sanitizers.
 lib_comma := ,
-LIB_TESTS := test_lib_vgpufront test_lib_async
+LIB_TESTS := test_lib_vgpufront test_lib_async test_lib_progress
 LIB_TEST_WRAPS := sys_open sys_close sys_ioctl sys_mmap process_vm_readv \
 	process_vm_writev
 LIB_TEST_LDFLAGS := $(LIB_TEST_WRAPS:%=-Wl,--wrap=%) -lcmocka -lpthread -lm

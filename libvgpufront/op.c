@@ -138,6 +138,8 @@ static int op_start(struct vgpu_op *op)
 	if (!err) {
 		op_advance(op);
 		dev_submit(dev);
+		/* Who saw this busy may have left the lead to it. */
+		dev_wake_next(dev);
 	}
 	pthread_mutex_unlock(&dev->lock);
 	return err;

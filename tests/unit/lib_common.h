@@ -7,6 +7,7 @@
 #define LIB_COMMON_H
 
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +84,20 @@ static inline int add_fresh(size_t n, unsigned int seed)
 	free(b);
 	free(c);
 	return err;
+}
+
+static inline bool readable(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
+static inline void await_readable(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&pfd, 1, -1), 1);
 }
 
 #define LIB_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

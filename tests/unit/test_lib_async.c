@@ -3,24 +3,9 @@
  * test_lib_async.c - libvgpufront over a double of the module: operations in
  * flight, streams and fences, poll, several threads, a lost device
  */
-#include <poll.h>
 #include <pthread.h>
 
 #include "lib_common.h"
-
-static bool readable(int fd)
-{
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-
-	return poll(&pfd, 1, 0) == 1;
-}
-
-static void await_readable(int fd)
-{
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-
-	assert_int_equal(poll(&pfd, 1, -1), 1);
-}
 
 static void test_poll_loop(void **state)
 {
@@ -79,30 +64,6 @@ static void test_poll_large(void **state)
 	vgpu_op_free(op);
 	free(a);
 	free(c);
-}
-
-/* Requests of other programs fill the ring, and nothing here is in flight. */
-static void test_poll_ring_full_of_others(void **state)
-{
-	float a[10] = {1}, c[10] = {0};
-	int fd = vgpu_fd(dev);
-	struct vgpu_op *op;
-
-	(void)state;
-	fake_config.ring_slots = 0;
-	assert_int_equal(vgpu_vector_add_async(dev, a, a, c, 10, 0, &op), 0);
-	assert_int_equal(vgpu_process(dev), 0);
-	assert_int_equal(fake_counts().requests, 0);
-	/* The double's descriptor always polls writable: as if there was room. */
-	assert_true(readable(fd));
-	fake_config.ring_slots = 64;
-	while (!vgpu_op_done(op)) {
-		await_readable(fd);
-		assert_true(vgpu_process(dev) >= 0);
-	}
-	assert_true(c[0] == 2);
-	assert_false(readable(fd));
-	assert_int_equal(vgpu_op_free(op), 0);
 }
 
 static void test_timeouts(void **state)
@@ -328,98 +289,6 @@ static void test_threads(void **state)
 	assert_int_equal(fake_counts().pinned, 0);
 }
 
-static void *waiting_worker(void *arg)
-{
-	return (void *)(intptr_t)vgpu_op_wait(arg, -1);
-}
-
-static void test_waiting_blocks_nobody(void **state)
-{
-	float a[100] = {0}, c[100], d[100];
-	struct vgpu_op *op;
-	pthread_t thread;
-	void *ret;
-	int i, fd = vgpu_fd(dev);
-
-	(void)state;
-	fake_hold(9);
-	assert_int_equal(vgpu_vector_add_async(dev, a, a, c, 100, 9, &op), 0);
-	pthread_create(&thread, NULL, waiting_worker, op);
-	fake_await_waiting();
-	for (i = 0; i < 20; i++)
-		assert_int_equal(vgpu_vector_add(dev, a, a, d, 100), 0);
-	assert_int_equal(vgpu_process(dev), 0);
-	assert_false(vgpu_op_done(op));
-	fake_release(9);
-	pthread_join(thread, &ret);
-	assert_null(ret);
-	/* The other thread reaped it; who polls is told all the same. */
-	await_readable(fd);
-	assert_int_equal(vgpu_process(dev), 1);
-	assert_int_equal(vgpu_op_free(op), 0);
-}
-
-/* A poller is woken though another thread, in a call of its own, reaped. */
-static void test_reaped_by_another(void **state)
-{
-	float a[100] = {0}, c[100], d[100];
-	struct vgpu_op *op, *other;
-	pthread_t thread;
-	int fd = vgpu_fd(dev);
-
-	(void)state;
-	fake_hold(1);
-	fake_hold(2);
-	assert_int_equal(vgpu_vector_add_async(dev, a, a, c, 100, 1, &op), 0);
-	assert_int_equal(vgpu_vector_add_async(dev, a, a, d, 100, 2, &other),
-			 0);
-	while (readable(fd))
-		assert_int_equal(vgpu_process(dev), 0);
-	pthread_create(&thread, NULL, waiting_worker, other);
-	fake_await_waiting();
-	fake_release(1);
-	while (!vgpu_op_done(op)) {
-		await_readable(fd);
-		assert_in_range(vgpu_process(dev), 0, 1);
-	}
-	assert_false(vgpu_op_done(other));
-	fake_release(2);
-	pthread_join(thread, NULL);
-	assert_int_equal(vgpu_op_free(op), 0);
-	assert_int_equal(vgpu_op_free(other), 0);
-}
-
-static void *release_one(void *arg)
-{
-	(void)arg;
-	fake_await_waiting();
-	fake_release(1);
-	return NULL;
-}
-
-/* A call takes another operation's answer along with its own, and returns. */
-static void test_left_to_the_poller(void **state)
-{
-	float a[100] = {0}, c[100], d[100];
-	struct vgpu_op *op;
-	pthread_t thread;
-	int fd = vgpu_fd(dev);
-
-	(void)state;
-	fake_config.coalesce = true;
-	fake_hold(1);
-	assert_int_equal(vgpu_vector_add_async(dev, a, a, c, 100, 1, &op), 0);
-	while (readable(fd))
-		assert_int_equal(vgpu_process(dev), 0);
-	pthread_create(&thread, NULL, release_one, NULL);
-	assert_int_equal(vgpu_vector_add(dev, a, a, d, 100), 0);
-	pthread_join(thread, NULL);
-	assert_int_equal(fake_counts().in_flight, 0);
-	assert_true(readable(fd));
-	assert_int_equal(vgpu_process(dev), 1);
-	assert_int_equal(vgpu_op_free(op), 0);
-}
-
 static void test_lost(void **state)
 {
 	size_t n = 8u << 20;
@@ -537,7 +406,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LIB_TEST(test_poll_loop),
 		LIB_TEST(test_poll_large),
-		LIB_TEST(test_poll_ring_full_of_others),
 		LIB_TEST(test_timeouts),
 		LIB_TEST(test_order_in_a_stream),
 		LIB_TEST(test_pipelined_in_buffers),
@@ -545,9 +413,6 @@ int main(void)
 		LIB_TEST(test_full_ring),
 		LIB_TEST(test_starved_operations),
 		LIB_TEST(test_threads),
-		LIB_TEST(test_waiting_blocks_nobody),
-		LIB_TEST(test_reaped_by_another),
-		LIB_TEST(test_left_to_the_poller),
 		LIB_TEST(test_lost),
 		LIB_TEST(test_lost_idle),
 		LIB_TEST(test_lost_while_waiting),

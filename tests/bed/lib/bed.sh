@@ -168,18 +168,22 @@ job_out() { cat "$TMP/job.$1.out"; }
 
 # xs_wait SECONDS NODE REGEX DESCRIPTION: the xenstore node's value matches
 xs_wait() {
-	out=$(await "$1" xs "$2" "$3" 2>&1) && pass "$4" || fail "$4" "$out"
+	if out=$(await "$1" xs "$2" "$3" 2>&1); then pass "$4"; else fail "$4" "$out"; fi
 }
 
 # xs_gone SECONDS NODE DESCRIPTION: the xenstore node is gone
 xs_gone() {
-	out=$(await "$1" gone "$2" 2>&1) && pass "$3" || fail "$3" "$out"
+	if out=$(await "$1" gone "$2" 2>&1); then pass "$3"; else fail "$3" "$out"; fi
 }
 
 # file_wait SECONDS FILE REGEX DESCRIPTION: a line of the file matches
 file_wait() {
-	out=$(await "$1" file "$2" "$3" 2>&1) && pass "$4" || fail "$4" "$out
+	if out=$(await "$1" file "$2" "$3" 2>&1); then
+		pass "$4"
+	else
+		fail "$4" "$out
 $(tail -n 10 "$2")"
+	fi
 }
 
 # daemon_says SECONDS REGEX DESCRIPTION: a line of vgpubackd's log matches
@@ -203,7 +207,19 @@ wait_for() {
 # guest_start NAME pv|pvh MIB [CONFIG-LINE...]: creates a guest and waits until
 # it takes commands. With a `vgpu = [ ... ]` line it goes through vgpuctl, or,
 # with CREATE=xl before it, through plain xl, which ignores that line.
+#
+# QEMU 7.2 loses about one PVH guest in thirty while its kernel boots (README.md):
+# such a guest is started again, twice at most, and a line says so.
 guest_start() {
+	for again in 1 2; do
+		[ "$2" = pvh ] || break
+		guest_create "$@" || return
+		id=$(domid "$1")
+		out=$(guest-exec -t 25 -r "$1" 2>&1) && rc=0 && return 0
+		say "guest $1 did not boot ($out), starting it again"
+		expect_log "^Xen: .*d${id}v0 Triple fault"
+		xl destroy "$1" 2>/dev/null
+	done
 	guest_create "$@" && guest_ready "$1"
 }
 
@@ -215,7 +231,7 @@ guest_create() {
 		echo "memory = $3"
 		echo "kernel = \"/boot/vmlinux\""
 		echo "ramdisk = \"/boot/guest.cpio\""
-		echo "extra = \"console=hvc0 rdinit=/init mitigations=off quiet panic=-1 ${GUEST_EXTRA-}\""
+		echo "extra = \"console=hvc0 rdinit=/init mitigations=off noxsave quiet panic=-1 ${GUEST_EXTRA-}\""
 		echo "tsc_mode = \"native\"" # reading the time need not enter Xen
 		echo "on_crash = \"destroy\""
 	} >"$cfg"
@@ -365,6 +381,8 @@ check_kernels() {
 		grep -vE -f "$TMP/expected" "$TMP/serious" >"$TMP/serious.new"
 		mv "$TMP/serious.new" "$TMP/serious"
 	}
+	# QEMU lost a guest that had booted: main.sh will run the test once more.
+	grep -q '^Xen: .*Triple fault' "$TMP/serious" && : >"$LOG/triple-fault"
 	if [ -s "$TMP/serious" ]; then
 		fail 'no kernel and not Xen report anything serious' "$(cat "$TMP/serious")"
 	else
@@ -375,7 +393,7 @@ check_kernels() {
 # --- the test's frame (test.sh) ----------------------------------------------
 
 test_begin() {
-	TEST=$1 LOG=/bed/log/$1 TMP=/run/bed/$1
+	LOG=/bed/log/$1 TMP=/run/bed/$1
 	DAEMON_LOG=$LOG/vgpubackd.log
 	: "${DAEMON_READY:=event=offer }"
 	export LOG TMP DAEMON_LOG

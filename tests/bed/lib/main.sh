@@ -21,6 +21,7 @@ sweep() {
 
 run_test() {
 	log=/bed/log/$1
+	rm -rf /run/bed/"$1"
 	mkdir -p "$log" /run/bed
 	echo "bed: begin $1" >/dev/kmsg
 	tell "begin $1"
@@ -40,6 +41,17 @@ run_test() {
 	dmesg -c >>"$log/dom0-kernel.log"
 	xl dmesg -c >>"$log/xen.log"
 	mv /bed/log/console/* "$log/" 2>/dev/null
+}
+
+# QEMU 7.2 now and then loses a PVH guest to a triple fault (README.md), which
+# a bug of a guest's kernel or of the backend does not end in: once more, then.
+run_twice() {
+	run_test "$1" "$2"
+	if [ -e "$log/triple-fault" ] && grep -q '^not ok' "$log/tap"; then
+		mv "$log" "$log.first"
+		tell "say $1: QEMU lost a guest to a triple fault; the test runs once more"
+		run_test "$1" "$2"
+	fi
 	tell "end $1"
 }
 
@@ -47,6 +59,6 @@ tell hello
 dmesg -c >/bed/log/dom0-boot.log
 xl dmesg -c >/bed/log/xen-boot.log
 while read -r name limit; do
-	run_test "$name" "$limit"
+	run_twice "$name" "$limit"
 done </bed/plan
-tell done
+tell 'done'

@@ -36,6 +36,11 @@ for type in pv pvh; do
 		job_wait $g$i
 		see 'Vector add PASSED' "$type: process $i of four at once"
 	done
+	for how in '-t 4 -n 50000 -r 3' '-a -t 3 -n 300001' '-b -n 100003' '-b -a -t 2 -n 4097'; do
+		guest $g "vgpu-vector-add $how"
+		see 'Vector add PASSED' "$type: threads, streams, shared buffers ($how)"
+		unseen 'FAILED' "$type: all of them ($how)"
+	done
 	guest $g example_vector_add
 	see '^1023 \+ 0.5 = 1023.5$' "$type: the shortest program, with the shared library"
 	guest $g example_async_poll
