@@ -159,8 +159,7 @@ void nodes_drop(struct nodes *s)
 	memset(s, 0, sizeof(*s));
 }
 
-bool node_allows(const struct node *node, uint32_t domid,
-		 unsigned int want)
+bool node_allows(const struct node *node, uint32_t domid, unsigned int want)
 {
 	if (domid == 0 || node->perm[0].id == domid)
 		return true;

@@ -43,8 +43,7 @@ void nodes_copy(struct nodes *to, const struct nodes *from);
 void nodes_drop(struct nodes *s);
 
 /* The domain of index 0 in a node's list owns it, domain 0 may do anything. */
-bool node_allows(const struct node *node, uint32_t domid,
-		 unsigned int want);
+bool node_allows(const struct node *node, uint32_t domid, unsigned int want);
 
 /* Is path dir itself, or below it? */
 bool path_below(const char *path, const char *dir);

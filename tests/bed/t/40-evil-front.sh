@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# limit: 300
+# limit: 600
 # A hostile guest, without vgpufront, attacks the backend in every way it has:
 # its xenstore nodes, its requests, the shared memory, the event channel. It
 # gets errors and loses its own device at worst; the daemon and another guest
@@ -35,11 +35,11 @@ succeeds 'xenstore obeys the schema with all of them offered'
 
 TIMEOUT=60 guest evil 'evil_front connect'
 relay connect
-TIMEOUT=240 guest evil "evil_front -d 1 -n $((devices - 2)) nodes"
+TIMEOUT=480 guest evil "evil_front -d 1 -n $((devices - 2)) nodes"
 relay nodes
-TIMEOUT=120 guest evil 'evil_front requests'
+TIMEOUT=240 guest evil 'evil_front requests'
 relay requests
-TIMEOUT=120 guest evil "evil_front -d $((devices - 1)) -t 2 ring"
+TIMEOUT=240 guest evil "evil_front -d $((devices - 1)) -t 2 ring"
 relay ring
 TIMEOUT=30 guest evil 'evil_front vanish'
 relay vanish

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# limit: 200
+# limit: 600
 # A hostile backend attacks a guest's vgpufront: wrong responses, a producer
 # index out of range, garbage in its nodes, silence, leaving. The guest's kernel
 # stays whole, its programs see an error and do not hang, and a good backend is
@@ -39,8 +39,8 @@ done 2>/dev/null'
 # attack NAME...: by evil_back, with programs in the guest using the device
 attack() {
 	guest victim 'rm -f /tmp/stop'
-	TIMEOUT=200 guest_bg users victim "$users"
-	TIMEOUT=180 dom0 "evil_back $* "
+	TIMEOUT=400 guest_bg users victim "$users"
+	TIMEOUT=360 dom0 "evil_back $* "
 	relay "evil_back $*"
 	guest victim 'touch /tmp/stop'
 	job_wait users
@@ -65,7 +65,7 @@ attack "$back" states nodes
 
 # A backend that dies tells nobody: programs wait until there is one again.
 guest victim 'rm -f /tmp/stop'
-TIMEOUT=100 guest_bg users victim "$users"
+TIMEOUT=200 guest_bg users victim "$users"
 TIMEOUT=60 dom0 "evil_back $back vanish"
 relay 'evil_back vanish'
 daemon_start
