@@ -307,7 +307,10 @@ daemon_pid() { cat "$TMP/daemon.pid" 2>/dev/null; }
 # daemon_stop [SIGNAL]: ends it; $rc is its exit status
 daemon_stop() {
 	kill "-${1:-TERM}" "$(daemon_pid)"
-	rc=$(await 10 file "$TMP/daemon.status" '^[0-9]+$' 2>/dev/null) || {
+	rc=$(await 20 file "$TMP/daemon.status" '^[0-9]+$' 2>"$TMP/daemon.await") || {
+		cat "$TMP/daemon.await"
+		ps | grep -E 'vgpu|[s]h -c vgpubackd'
+		cat "/proc/$(daemon_pid)/wchan" "/proc/$(daemon_pid)/stack"
 		kill -KILL "$(daemon_pid)"
 		rc=124
 	}
@@ -400,6 +403,8 @@ test_begin() {
 	count=0 failed=0
 	mkdir -p "$LOG" "$TMP"
 	exec 3>"$LOG/tap" 4>>"${STREAM:-/bed/stream}"
+	trap 'overdue' TERM
+	trap 'test_end' EXIT
 	[ ! -x /usr/sbin/vgpubackd ] || [ "${NO_DAEMON-}" ] || daemon_start
 	leak_baseline
 }

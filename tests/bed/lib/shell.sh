@@ -4,6 +4,7 @@
 NO_DAEMON=1
 . /bed/lib/bed.sh
 test_begin shell >/dev/null
+trap - TERM EXIT
 exec 3>/dev/null 4>/dev/null
 if [ -x /usr/sbin/vgpubackd ]; then
 	daemon_start

@@ -6,6 +6,4 @@ set -u
 . /bed/lib/bed.sh
 
 test_begin "$1"
-trap 'overdue' TERM
-trap 'test_end' EXIT
 . "/bed/t/$1.sh"

@@ -65,7 +65,7 @@ see '^not ok 2' 'and so does the next'
 see '^ok 3' 'while the rest goes on'
 see '^1\.\.4$' 'with a whole plan'
 
-nested self-hang 2 <<'END'
+nested self-hang 10 <<'END'
 sleep 600
 END
 see '^not ok 1 - the test ends within its time limit' 'a hanging test is ended and fails'
