@@ -21,7 +21,10 @@ ok() {
 make --no-print-directory install DESTDIR="$root" >"$tmp/out" 2>&1
 ok $? 'make install DESTDIR='
 lib=usr/lib/$(gcc -print-multiarch)
-(for f in usr/sbin/vgpubackd usr/libexec/xen-vgpu/vgpu-worker usr/sbin/vgpuctl usr/sbin/cuda_sanity \
+# Without the CUDA toolkit there is no cuda_sanity to install.
+sanity=
+[ ! -e build/bin/cuda_sanity ] || sanity=usr/sbin/cuda_sanity
+(for f in usr/sbin/vgpubackd usr/libexec/xen-vgpu/vgpu-worker usr/sbin/vgpuctl $sanity \
 	usr/bin/vgpu-smi usr/bin/vgpu-vector-add usr/include/vgpufront.h \
 	"$lib/libvgpufront.so.0" "$lib/libvgpufront.a" "$lib/pkgconfig/vgpufront.pc" \
 	usr/share/man/man8/vgpubackd.8 usr/share/man/man8/vgpuctl.8 usr/share/man/man3/vgpu_open.3 \

@@ -208,7 +208,7 @@ wait_for() {
 # it takes commands. With a `vgpu = [ ... ]` line it goes through vgpuctl, or,
 # with CREATE=xl before it, through plain xl, which ignores that line.
 #
-# QEMU 7.2 loses about one PVH guest in thirty while its kernel boots (README.md):
+# QEMU 7.2 loses some PVH guests while their kernel boots (README.md):
 # such a guest is started again, twice at most, and a line says so.
 guest_start() {
 	for again in 1 2; do

@@ -20,10 +20,13 @@ daemon_says 1 'event=gate.*engine=cpu.*result=passed' 'and that the cpu gate pas
 daemon_stop
 dom0 'vgpubackd --engine cuda'
 fails 'with --engine cuda and no GPU the daemon refuses to start'
-see 'libcuda' 'naming what is missing'
-dom0 'cuda_sanity'
-fails 'cuda_sanity fails here'
-see 'FAILED.*libcuda' 'and says at which step'
+see 'libcuda|without the CUDA toolkit' 'naming what is missing'
+# There is none where it was built without the CUDA toolkit.
+if command -v cuda_sanity >/dev/null; then
+	dom0 'cuda_sanity'
+	fails 'cuda_sanity fails here'
+	see 'FAILED.*libcuda' 'and says at which step'
+fi
 daemon_start
 
 guest_start g pv 128
