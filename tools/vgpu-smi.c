@@ -48,14 +48,29 @@ static void line(void)
 __attribute__((format(printf, 2, 3))) static void row(const char *key,
 						      const char *format, ...)
 {
-	char value[256];
+	char value[256], *at = value;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(value, sizeof(value), format, args);
 	va_end(args);
-	printf("| %-*s | %-*.*s |\n", KEY_WIDTH, key, VALUE_WIDTH, VALUE_WIDTH,
-	       *value ? value : "-");
+	if (!*value)
+		strcpy(value, "-");
+	/* What is too long goes on in the next line, from a word's start. */
+	do {
+		size_t n = strlen(at);
+
+		if (n > VALUE_WIDTH)
+			for (n = VALUE_WIDTH; n > 0 && at[n] != ' '; n--)
+				;
+		if (!n)
+			n = VALUE_WIDTH;
+		printf("| %-*s | %-*.*s |\n", KEY_WIDTH, key, VALUE_WIDTH,
+		       (int)n, at);
+		at += n;
+		at += strspn(at, " ");
+		key = "";
+	} while (*at);
 }
 
 static double mib(uint64_t bytes)

@@ -449,7 +449,7 @@ int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)
 			.max_buffer_pages = fake_config.max_buffer_pages,
 			.engine = "cpu",
 			.gpu_name = "Fake processor",
-			.ops = "nop info builtin fence",
+			.ops = "nop info buffer-map buffer-unmap builtin fence ctx-destroy",
 			.builtins = "vector-add",
 			.gpu_memory = 1 << 30,
 			.nr_buffers = fake.counts.buffers,
