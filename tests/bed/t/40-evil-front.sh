@@ -6,19 +6,6 @@
 # go on.
 # shellcheck shell=sh
 
-# relay WHAT: the TAP lines that the last command printed are this test's own
-relay() {
-	while IFS= read -r line; do
-		case $line in
-		'ok '*) pass "$1: ${line#ok * - }" ;;
-		'not ok '*) fail "$1: ${line#not ok * - }" "$(echo "$out" | grep -F -B 3 -- "$line")" ;;
-		esac
-	done <<-END
-		$out
-	END
-	see '^1\.\.[1-9]' "$1: ran to its end"
-}
-
 # A device that failed often has to wait: 20 of them take turns.
 devices=20
 

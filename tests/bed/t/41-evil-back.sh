@@ -6,18 +6,6 @@
 # served afterwards.
 # shellcheck shell=sh
 
-relay() {
-	while IFS= read -r line; do
-		case $line in
-		'ok '*) pass "${line#ok * - }" ;;
-		'not ok '*) fail "${line#not ok * - }" "$(echo "$out" | grep -F -B 3 -- "$line")" ;;
-		esac
-	done <<-END
-		$out
-	END
-	see '^1\.\.[1-9]' "$1 ran to its end"
-}
-
 # The guest uses the device for as long as the attack goes on. vgpufront does
 # not connect again to a backend that broke the protocol, or that was refused
 # three times, until the driver is bound anew.
