@@ -13,11 +13,11 @@ check-run: all $(CHECK_UNIT) bed-image
 	@echo "== check: unit tests, static checks, then $(words $(BED_TESTS)) tests on real Xen"
 	@mkdir -p $(B)/bed/tap
 	@for t in $(BED_TAPS); do printf '1..1\nnot ok 1 - the bed never ran this\n' >$$t; done
-	@CMOCKA_MESSAGE_OUTPUT=TAP MAKEFLAGS= B=$(B) KVER=$(KVER) PERL5LIB=tests/harness prove --nocolor \
+	@CMOCKA_MESSAGE_OUTPUT=TAP MAKEFLAGS= B=$(B) KVER=$(KVER) PERL5LIB=tests/harness prove --nocolor --failures --comments \
 		--harness Counted $(CHECK_UNIT) $(CHECK_STATIC) \
 		$(if $(BED_TESTS),tests/bed/bed.sh $(BED_TAPS)) </dev/null
 
 # Only what needs no Xen: seconds instead of minutes.
 .PHONY: check-unit
 check-unit: $(CHECK_UNIT)
-	@CMOCKA_MESSAGE_OUTPUT=TAP PERL5LIB=tests/harness prove --nocolor --harness Counted $(CHECK_UNIT) </dev/null
+	@CMOCKA_MESSAGE_OUTPUT=TAP PERL5LIB=tests/harness prove --nocolor --failures --comments --harness Counted $(CHECK_UNIT) </dev/null

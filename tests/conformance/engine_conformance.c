@@ -130,8 +130,12 @@ int main(int argc, char **argv)
 	bool quick = false, huge = false;
 	size_t i;
 
-	/* An arena per thread would look like a leak of address space. */
+	/*
+	 * An arena per thread would look like a leak of address space, and so
+	 * would a large block in the heap, below some small one.
+	 */
 	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == 'e' && nr_asked < 8) {
 			asked[nr_asked++] = optarg;
