@@ -219,7 +219,9 @@ static void run(void)
 	bool idle = false;
 
 	for (;;) {
-		int timeout = idle ? clock_until(w.stop_at, clock_ms()) : 0;
+		int timeout = idle && vgpu_engine_arm(w.eng) ?
+				      clock_until(w.stop_at, clock_ms()) :
+				      0;
 
 		if (poll(fds, NR, timeout) < 0) {
 			/* revents are those of the last turn. */
@@ -229,8 +231,7 @@ static void run(void)
 		}
 		if (fds[SUPERVISOR].revents)
 			supervisor_readable();
-		if (fds[ENGINE].revents)
-			session_reap(&w.session);
+		session_reap(&w.session);
 		if (w.session.engine_lost)
 			broken("the engine lost its device");
 		if (w.stopping) {

@@ -28,6 +28,17 @@ const struct vgpu_engine_ops *vgpu_engine_by_name(const char *name)
 	return NULL;
 }
 
+const char *vgpu_path_name(unsigned int path)
+{
+	static const char *const names[] = {
+#define PATH_NAME(name, str) [VGPU_PATH_##name] = str,
+		VGPU_PATH_LIST(PATH_NAME)
+#undef PATH_NAME
+	};
+
+	return path < VGPU_NR_PATHS ? names[path] : "";
+}
+
 static struct vgpu_engine *open_auto(const struct vgpu_engine_config *cfg,
 				     char why[VGPU_ENGINE_WHY])
 {

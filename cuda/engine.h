@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * engine.h - what runs the work: the interface between the worker's session
- * and an engine (cpu, cuda)
+ * and an engine (cpu, cuda, remote)
  *
  * An engine knows nothing of Xen: it gets host addresses and answers jobs. The
  * session has checked every address and count before; an engine relies on that
@@ -10,7 +10,9 @@
  *
  * Threads: all calls on one engine come from one thread (the worker's loop).
  * An engine may have threads of its own; they never call back. Completion is
- * by vgpu_engine_reap(), on the caller's thread.
+ * by vgpu_engine_reap(), on the caller's thread: a caller either calls it again
+ * and again, which costs no system call, or arms the engine and sleeps on its
+ * descriptor.
  *
  * Errors are enum vgpu_status of <xen/io/vgpuif.h>; that is all an engine takes
  * from the wire protocol, with the numbers of the built-in kernels.
@@ -28,6 +30,7 @@
 
 struct vgpu_engine;
 struct vgpu_engine_stream;
+struct vgpu_engine_region;
 
 /* What does not change; "" or 0 where the engine has no such thing. */
 struct vgpu_engine_facts {
@@ -38,6 +41,8 @@ struct vgpu_engine_facts {
 	char driver_version[VGPU_ENGINE_TEXT];
 	char builtins[2 * VGPU_ENGINE_TEXT];	/* names, separated by spaces */
 	uint64_t memory;			/* bytes */
+	/* What the engine measured when it was opened, for people. */
+	char tuning[2 * VGPU_ENGINE_TEXT];
 };
 
 /* What changes; 0 where unknown. Units as in struct vgpu_info. */
@@ -47,6 +52,36 @@ struct vgpu_engine_info {
 	uint32_t temperature_mc;
 	uint32_t power_mw;
 	uint32_t utilization;
+};
+
+/*
+ * The way a job's data took.
+ *
+ * X(NAME, "name in logs and statistics")
+ *
+ * NONE		nothing moved: a fence, no elements, a job that was refused
+ * HOST		processors worked on the operands where they lie
+ * ZERO_COPY	the GPU read and wrote the operands where they lie
+ * PIPELINED	copy engines between the operands and the GPU's memory, chunk by
+ *		chunk, beside the kernel
+ * STAGED_ZERO_COPY, STAGED_PIPELINED	the same from and to pinned memory of
+ *		the engine, which the CPU filled and emptied
+ * REMOTE	over a byte stream to an engine elsewhere
+ */
+#define VGPU_PATH_LIST(X)			\
+	X(NONE,             "none")		\
+	X(HOST,             "host")		\
+	X(ZERO_COPY,        "zero-copy")	\
+	X(PIPELINED,        "pipelined")	\
+	X(STAGED_ZERO_COPY, "staged-zero-copy")	\
+	X(STAGED_PIPELINED, "staged-pipelined")	\
+	X(REMOTE,           "remote")
+
+enum vgpu_path {
+#define VGPU_PATH_ENUM(name, str) VGPU_PATH_##name,
+	VGPU_PATH_LIST(VGPU_PATH_ENUM)
+#undef VGPU_PATH_ENUM
+	VGPU_NR_PATHS
 };
 
 /*
@@ -61,7 +96,9 @@ struct vgpu_engine_info {
  * @operand:	host memory, 4-byte aligned; count in elements of 4 bytes. An
  *		input may be mapped read-only. Memory that another party writes
  *		meanwhile gives undefined results, never undefined behaviour.
+ *		region: the one that all of it lies in, or NULL.
  * @status:	out: enum vgpu_status
+ * @path:	out: enum vgpu_path
  * @time_ns:	out: nanoseconds the engine was busy with this job, from the
  *		start of the first part to the end of the last
  * @next:	the engine's, while it has the job; then the list of reaped jobs
@@ -70,6 +107,7 @@ struct vgpu_engine_info {
 struct vgpu_engine_operand {
 	void *host;
 	uint64_t count;
+	struct vgpu_engine_region *region;
 };
 
 struct vgpu_job {
@@ -78,6 +116,7 @@ struct vgpu_job {
 	uint32_t param;
 	struct vgpu_engine_operand operand[VGPU_ENGINE_OPERANDS];
 	uint16_t status;
+	uint8_t path;
 	uint64_t time_ns;
 	struct vgpu_job *next;
 	void *owner;
@@ -88,10 +127,14 @@ struct vgpu_job {
  *
  * @gpu:	index as NVML counts (cuda only)
  * @threads:	worker threads (cpu only); 0: one per processor
+ * @address:	where the engine is (remote only): "unix:PATH",
+ *		"tcp:HOST:PORT", or the path of a character device; see remote.h.
+ *		Must stay until the engine is closed.
  */
 struct vgpu_engine_config {
 	unsigned int gpu;
 	unsigned int threads;
+	const char *address;
 };
 
 struct vgpu_engine_ops {
@@ -113,19 +156,48 @@ struct vgpu_engine_ops {
 	void (*stream_destroy)(struct vgpu_engine *eng,
 			       struct vgpu_engine_stream *stream);
 	/*
+	 * Two-way DMA pattern test on pages that somebody else owns (grant
+	 * mappings), before any of that kind becomes a region. base is page
+	 * aligned and writable, bytes whole pages, best not adjacent in memory;
+	 * they are zero when this returns. True: region_add() may be tried.
+	 * False, with a line in why: the device does not see what the CPU wrote
+	 * there, or the other way round, or has no use for regions; region_add()
+	 * returns NULL from now on. Blocks, milliseconds.
+	 */
+	bool (*region_test)(struct vgpu_engine *eng, void *base, size_t bytes,
+			    char why[VGPU_ENGINE_WHY]);
+	/*
+	 * Makes host memory that operands will lie in known to the engine, once
+	 * for its life, so that jobs reach it in place. base is page aligned,
+	 * bytes whole pages; read_only: mapped so. NULL: not possible; its
+	 * operands have no region and are staged. Blocks, 0.1 ms a MiB.
+	 */
+	struct vgpu_engine_region *(*region_add)(struct vgpu_engine *eng,
+						 void *base, size_t bytes,
+						 bool read_only);
+	/*
+	 * No job with an operand in it is with the engine; once this returns
+	 * the memory may be unmapped.
+	 */
+	void (*region_remove)(struct vgpu_engine *eng,
+			      struct vgpu_engine_region *region);
+	/*
 	 * Takes the job, always: a failure is in the status of the job when
 	 * reaped. Does not block for the work itself.
 	 */
 	void (*submit)(struct vgpu_engine *eng, struct vgpu_job *job);
 	/*
 	 * Returns the finished jobs, linked by next, oldest first, or NULL.
-	 * Does not block.
+	 * Does not block, and makes no system call unless the engine is armed.
 	 */
 	struct vgpu_job *(*reap)(struct vgpu_engine *eng);
 	/*
-	 * A descriptor that polls readable when a job has finished since the
-	 * last reap (reap clears it). Stays the same for the engine's life.
+	 * Before sleeping on the descriptor. False: a job has finished already,
+	 * reap it. True: the descriptor polls readable as soon as a job
+	 * finishes, until the next reap, which clears and disarms it.
 	 */
+	bool (*arm)(struct vgpu_engine *eng);
+	/* Stays the same for the engine's life. */
 	int (*fd)(struct vgpu_engine *eng);
 };
 
@@ -140,9 +212,13 @@ extern const struct vgpu_engine_ops vgpu_engine_cuda;
 /* "cpu", "cuda", or NULL where there is no engine of that name. */
 const struct vgpu_engine_ops *vgpu_engine_by_name(const char *name);
 
+/* "zero-copy" ...; "" for what is no enum vgpu_path. */
+const char *vgpu_path_name(unsigned int path);
+
 /*
  * Opens the engine of that name; "auto" is cuda, and where its gate fails cpu,
- * with cuda's reason left in why. On failure NULL and why.
+ * with cuda's reason left in why. "remote:ADDRESS" is remote at that address,
+ * whatever cfg says. On failure NULL and why.
  */
 struct vgpu_engine *vgpu_engine_open(const char *name,
 				     const struct vgpu_engine_config *cfg,
@@ -186,6 +262,32 @@ static inline void vgpu_engine_submit(struct vgpu_engine *eng,
 static inline struct vgpu_job *vgpu_engine_reap(struct vgpu_engine *eng)
 {
 	return eng->ops->reap(eng);
+}
+
+static inline bool vgpu_engine_region_test(struct vgpu_engine *eng, void *base,
+					   size_t bytes,
+					   char why[VGPU_ENGINE_WHY])
+{
+	return eng->ops->region_test(eng, base, bytes, why);
+}
+
+static inline struct vgpu_engine_region *
+vgpu_engine_region_add(struct vgpu_engine *eng, void *base, size_t bytes,
+		       bool read_only)
+{
+	return eng->ops->region_add(eng, base, bytes, read_only);
+}
+
+static inline void
+vgpu_engine_region_remove(struct vgpu_engine *eng,
+			  struct vgpu_engine_region *region)
+{
+	eng->ops->region_remove(eng, region);
+}
+
+static inline bool vgpu_engine_arm(struct vgpu_engine *eng)
+{
+	return eng->ops->arm(eng);
 }
 
 static inline int vgpu_engine_fd(struct vgpu_engine *eng)

@@ -64,6 +64,7 @@ static const struct pool_ops cpu_pool_ops = {
 	.part = part,
 	.part_min = PART_MIN,
 	.part_max = PART_MAX,
+	.path = VGPU_PATH_HOST,
 };
 
 static struct vgpu_engine *cpu_open(const struct vgpu_engine_config *cfg,
@@ -159,6 +160,34 @@ static void cpu_stream_destroy(struct vgpu_engine *eng,
 	pool_stream_destroy(to_cpu(eng)->pool, stream);
 }
 
+/* All memory is in reach of the processors already. */
+static bool cpu_region_test(struct vgpu_engine *eng, void *base, size_t bytes,
+			    char why[VGPU_ENGINE_WHY])
+{
+	(void)eng;
+	memset(base, 0, bytes);
+	snprintf(why, VGPU_ENGINE_WHY, "the processors reach all memory in place");
+	return false;
+}
+
+static struct vgpu_engine_region *cpu_region_add(struct vgpu_engine *eng,
+						 void *base, size_t bytes,
+						 bool read_only)
+{
+	(void)eng;
+	(void)base;
+	(void)bytes;
+	(void)read_only;
+	return NULL;
+}
+
+static void cpu_region_remove(struct vgpu_engine *eng,
+			      struct vgpu_engine_region *region)
+{
+	(void)eng;
+	(void)region;
+}
+
 static void cpu_submit(struct vgpu_engine *eng, struct vgpu_job *job)
 {
 	pool_submit(to_cpu(eng)->pool, job);
@@ -167,6 +196,11 @@ static void cpu_submit(struct vgpu_engine *eng, struct vgpu_job *job)
 static struct vgpu_job *cpu_reap(struct vgpu_engine *eng)
 {
 	return pool_reap(to_cpu(eng)->pool);
+}
+
+static bool cpu_arm(struct vgpu_engine *eng)
+{
+	return pool_arm(to_cpu(eng)->pool);
 }
 
 static int cpu_fd(struct vgpu_engine *eng)
@@ -182,7 +216,11 @@ const struct vgpu_engine_ops vgpu_engine_cpu = {
 	.info = cpu_info,
 	.stream_create = cpu_stream_create,
 	.stream_destroy = cpu_stream_destroy,
+	.region_test = cpu_region_test,
+	.region_add = cpu_region_add,
+	.region_remove = cpu_region_remove,
 	.submit = cpu_submit,
 	.reap = cpu_reap,
+	.arm = cpu_arm,
 	.fd = cpu_fd,
 };

@@ -162,6 +162,7 @@ static const struct pool_ops cuda_pool_ops = {
 	.part = part,
 	.part_min = PART_MIN,
 	.part_max = PART_MAX,
+	.path = VGPU_PATH_STAGED_PIPELINED,
 };
 
 /* The context is current. */
@@ -306,6 +307,34 @@ static void cuda_stream_destroy(struct vgpu_engine *eng,
 	pool_stream_destroy(to_cuda(eng)->pool, stream);
 }
 
+/*  */
+static bool cuda_region_test(struct vgpu_engine *eng, void *base, size_t bytes,
+			    char why[VGPU_ENGINE_WHY])
+{
+	(void)eng;
+	memset(base, 0, bytes);
+	snprintf(why, VGPU_ENGINE_WHY, "not yet");
+	return false;
+}
+
+static struct vgpu_engine_region *cuda_region_add(struct vgpu_engine *eng,
+						 void *base, size_t bytes,
+						 bool read_only)
+{
+	(void)eng;
+	(void)base;
+	(void)bytes;
+	(void)read_only;
+	return NULL;
+}
+
+static void cuda_region_remove(struct vgpu_engine *eng,
+			      struct vgpu_engine_region *region)
+{
+	(void)eng;
+	(void)region;
+}
+
 static void cuda_submit(struct vgpu_engine *eng, struct vgpu_job *job)
 {
 	pool_submit(to_cuda(eng)->pool, job);
@@ -314,6 +343,11 @@ static void cuda_submit(struct vgpu_engine *eng, struct vgpu_job *job)
 static struct vgpu_job *cuda_reap(struct vgpu_engine *eng)
 {
 	return pool_reap(to_cuda(eng)->pool);
+}
+
+static bool cuda_arm(struct vgpu_engine *eng)
+{
+	return pool_arm(to_cuda(eng)->pool);
 }
 
 static int cuda_fd(struct vgpu_engine *eng)
@@ -330,6 +364,10 @@ const struct vgpu_engine_ops vgpu_engine_cuda = {
 	.stream_create = cuda_stream_create,
 	.stream_destroy = cuda_stream_destroy,
 	.submit = cuda_submit,
+	.region_test = cuda_region_test,
+	.region_add = cuda_region_add,
+	.region_remove = cuda_region_remove,
 	.reap = cuda_reap,
+	.arm = cuda_arm,
 	.fd = cuda_fd,
 };

@@ -53,6 +53,8 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool stop;
+	bool armed;			/* the next job to finish is announced */
+	bool announced;			/* the eventfd counts 1 */
 	unsigned int nr_idle;
 	unsigned int nr_numbered;	/* threads that have their number */
 	struct vgpu_engine_stream *first_runnable, *last_runnable;
@@ -73,13 +75,16 @@ static void finish(struct pool *pool, struct vgpu_job *job)
 	const uint64_t one = 1;
 
 	job->next = NULL;
-	if (pool->first_done) {
+	if (pool->first_done)
 		pool->last_done->next = job;
-		pool->last_done = job;
+	else
+		pool->first_done = job;
+	pool->last_done = job;
+	if (!pool->armed)
 		return;
-	}
-	pool->first_done = pool->last_done = job;
-	/* Cannot fail: the counter is 0, or a reap is waiting for the lock. */
+	pool->armed = false;
+	pool->announced = true;
+	/* Cannot fail: the counter is 0. */
 	if (write(pool->fd, &one, sizeof(one)) != sizeof(one))
 		abort();
 }
@@ -169,6 +174,7 @@ static void stream_advance(struct pool *pool,
 	}
 	if (!stream->head)
 		return;
+	stream->head->path = pool->ops->path;
 	stream->part = part_size(pool, stream->count);
 	stream->taken = stream->finished = 0;
 	put_runnable(pool, stream);
@@ -333,6 +339,7 @@ void pool_submit(struct pool *pool, struct vgpu_job *job)
 
 	job->next = NULL;
 	job->status = VGPU_RSP_OK;
+	job->path = VGPU_PATH_NONE;
 	job->time_ns = 0;
 	pthread_mutex_lock(&pool->lock);
 	if (stream->head) {
@@ -353,10 +360,23 @@ struct vgpu_job *pool_reap(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	done = pool->first_done;
 	pool->first_done = NULL;
-	if (done && read(pool->fd, &events, sizeof(events)) != sizeof(events))
+	pool->armed = false;
+	if (pool->announced &&
+	    read(pool->fd, &events, sizeof(events)) != sizeof(events))
 		abort();
+	pool->announced = false;
 	pthread_mutex_unlock(&pool->lock);
 	return done;
+}
+
+bool pool_arm(struct pool *pool)
+{
+	bool armed;
+
+	pthread_mutex_lock(&pool->lock);
+	armed = pool->armed = !pool->first_done;
+	pthread_mutex_unlock(&pool->lock);
+	return armed;
 }
 
 int pool_fd(const struct pool *pool)

@@ -29,6 +29,7 @@ struct pool_ops {
 	 * these bounds allow.
 	 */
 	uint64_t part_min, part_max;
+	uint8_t path;			/* of jobs that have parts */
 };
 
 /* Processors this process may run on, 1 ... max. */
@@ -51,6 +52,7 @@ void pool_stream_destroy(struct pool *pool, struct vgpu_engine_stream *stream);
 /* As in struct vgpu_engine_ops. */
 void pool_submit(struct pool *pool, struct vgpu_job *job);
 struct vgpu_job *pool_reap(struct pool *pool);
+bool pool_arm(struct pool *pool);
 int pool_fd(const struct pool *pool);
 
 #endif /* VGPU_CUDA_POOL_H */

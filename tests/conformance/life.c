@@ -23,6 +23,12 @@ static bool readable(struct run *r, int timeout_ms)
 	return poll(&pfd, 1, timeout_ms) == 1 && pfd.revents & POLLIN;
 }
 
+/* Waits until there is something to reap: armed, or because it is there. */
+static bool await_job(struct run *r)
+{
+	return !vgpu_engine_arm(r->eng) || readable(r, 60000);
+}
+
 static void case_descriptor(struct run *r)
 {
 	enum { JOBS = 100 };
@@ -34,21 +40,30 @@ static void case_descriptor(struct run *r)
 
 	CHECK(r, fcntl(fd, F_GETFD) & FD_CLOEXEC, "is inherited across exec");
 	CHECK(r, !vgpu_engine_reap(r->eng), "a job out of nothing");
+	CHECK(r, vgpu_engine_arm(r->eng), "not armed, before any job");
 	CHECK(r, !readable(r, 0), "readable before any job");
 	job_add(&job[0], s, &a, &a, &c[0], 1);
 	vgpu_engine_submit(r->eng, &job[0]);
 	CHECK(r, readable(r, 60000), "not readable after a job");
+	CHECK(r, !vgpu_engine_arm(r->eng), "armed, with a job to reap");
 	CHECK(r, readable(r, 0), "not readable any more, before the reap");
 	CHECK(r, vgpu_engine_reap(r->eng) == &job[0], "the wrong job");
 	CHECK(r, !readable(r, 0), "still readable after the reap");
 	CHECK(r, !vgpu_engine_reap(r->eng), "the same job twice");
+
+	/* Nobody asked for an announcement: the caller looks for itself. */
+	vgpu_engine_submit(r->eng, &job[0]);
+	while (!(done = vgpu_engine_reap(r->eng)))
+		;
+	CHECK(r, done == &job[0], "the wrong job");
+	CHECK(r, !readable(r, 0), "readable without having been armed");
 
 	/* Finished jobs pile up; each is there, oldest first. */
 	for (i = 0; i < JOBS; i++) {
 		job_add(&job[i], s, &a, &a, &c[i], 1);
 		vgpu_engine_submit(r->eng, &job[i]);
 	}
-	while (n < JOBS && readable(r, 60000)) {
+	while (n < JOBS && await_job(r)) {
 		for (done = vgpu_engine_reap(r->eng); done; done = done->next) {
 			CHECK(r, done == &job[n], "job %d in place of %d",
 			      (int)(done - job), n);

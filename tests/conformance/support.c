@@ -177,12 +177,15 @@ void reap_jobs(struct run *r, unsigned int count,
 
 	while (count) {
 		struct vgpu_job *job, *next;
+		bool armed = vgpu_engine_arm(r->eng);
 
-		if (poll(&pfd, 1, HANG_MS) != 1)
+		if (armed && poll(&pfd, 1, HANG_MS) != 1)
 			die("the engine hangs: no job finished in 120 s");
 		job = vgpu_engine_reap(r->eng);
-		if (!job)
+		if (!job && armed)
 			die("the descriptor is readable, but there is nothing to reap");
+		if (!job)
+			die("the engine would not be armed, but there is nothing to reap");
 		for (; job; job = next) {
 			next = job->next;
 			if (job->owner != job)

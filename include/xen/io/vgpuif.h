@@ -420,13 +420,18 @@ enum vgpu_op {
  *              Operands A (in), B (in), C (in and out).
  * REDUCE_SUM   out[0] = sum of in[i]; operands in, out (count 1).
  * BANDWIDTH    copies operand 0 to operand 1, of the same count.
+ * DEBUG_FAULT  faults, as a broken kernel would, to test what happens then:
+ *              status FAULT, and everything else in flight DEVICE_LOST.
+ *              Operands as VECTOR_ADD. Offered only where the administrator
+ *              asked for it.
  */
 #define VGPU_KERNEL_LIST(X)				\
 	X(VECTOR_ADD, 1, "vector-add")			\
 	X(SAXPY,      2, "saxpy")			\
 	X(SGEMM,      3, "sgemm")			\
 	X(REDUCE_SUM, 4, "reduce-sum")			\
-	X(BANDWIDTH,  5, "bandwidth")
+	X(BANDWIDTH,  5, "bandwidth")			\
+	X(DEBUG_FAULT, 31, "debug-fault")
 
 enum vgpu_kernel {
 #define VGPU_KERNEL_ENUM(name, code, str) VGPU_KERNEL_##name = code,
