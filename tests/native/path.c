@@ -22,7 +22,7 @@ int path_begin(void **state)
 {
 	(void)state;
 	world_start(&w);
-	world_backend_start(&w, "cpu");
+	world_backend_start(&w, "cpu", NULL);
 	path_guest(&f, GUEST);
 	return 0;
 }

@@ -170,7 +170,7 @@ static void sigterm_closes_all(void **state)
 	assert_true(front_drop(&f));
 	/* The next daemon finds the device as it is, and offers it. */
 	assert_true(front_restart(&f));
-	world_backend_start(&w, "cpu");
+	world_backend_start(&w, "cpu", NULL);
 	path_connect(&f);
 	path_disconnect(&f);
 }
@@ -187,7 +187,7 @@ static void killed_daemon_takes_its_workers_along(void **state)
 	path_flood(&f, &v, 100, 1);
 	status = world_backend_end(&w, SIGKILL);
 	assert_true(WIFSIGNALED(status));
-	world_backend_start(&w, "cpu");
+	world_backend_start(&w, "cpu", NULL);
 	/* It finds "Connected" and nothing behind it. */
 	assert_true(front_wait_back(&f, XenbusStateInitWait));
 	assert_int_equal(settle(&f, &answered), 100);

@@ -174,10 +174,21 @@ static void beside(char *path, size_t size, const char *name)
 	snprintf(strrchr(path, '/'), 64, "/%s", name);
 }
 
-void world_backend_start(struct world *w, const char *engine)
+void world_backend_start(struct world *w, const char *engine,
+			 const char *const *options)
 {
+	const char *argv[7 + WORLD_OPTIONS + 1] = {
+		"vgpubackd", "--engine", engine, "--run-dir",
+		w->dir,	     "--log-level", "debug",
+	};
 	char path[4096], log[96];
 	int fd;
+
+	for (int i = 0; options && options[i]; i++) {
+		if (i == WORLD_OPTIONS)
+			die("too many options");
+		argv[7 + i] = options[i];
+	}
 
 	beside(path, sizeof(path) - 64, "vgpubackd");
 	snprintf(log, sizeof(log), "%s/backend.log", w->dir);
@@ -191,8 +202,7 @@ void world_backend_start(struct world *w, const char *engine)
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
 		_exit(126);
-	execl(path, "vgpubackd", "--engine", engine, "--run-dir", w->dir,
-	      "--log-level", "debug", NULL);
+	execv(path, (char **)argv);
 	_exit(127);
 }
 

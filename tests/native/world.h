@@ -22,6 +22,7 @@
 
 /* Longer than anything takes; where it is reached, something hangs. */
 #define WORLD_TIMEOUT_MS 15000
+#define WORLD_OPTIONS 16
 
 struct world {
 	char dir[64];
@@ -41,8 +42,12 @@ bool world_end(struct world *w);
 /* The backend's log, to stderr. */
 void world_show_log(const struct world *w);
 
-/* vgpubackd in domain 0. */
-void world_backend_start(struct world *w, const char *engine);
+/*
+ * vgpubackd in domain 0. options: further words of its command line, at most
+ * WORLD_OPTIONS, ended by NULL; or NULL.
+ */
+void world_backend_start(struct world *w, const char *engine,
+			 const char *const *options);
 /* Sends it a signal and waits for its end: the status of waitpid(2). */
 int world_backend_end(struct world *w, int sig);
 
