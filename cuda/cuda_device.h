@@ -19,8 +19,9 @@ struct cuda_device {
 	CUdevice dev;
 	CUcontext ctx;
 	CUmodule module;
-	CUfunction vector_add;
+	CUfunction vector_add, fault;
 	unsigned int processors;	/* multiprocessors */
+	bool read_only;			/* read-only host memory can be registered */
 	struct vgpu_engine_facts facts;
 };
 
@@ -38,11 +39,26 @@ int cuda_device_open(struct cuda_device *d, unsigned int gpu, cuda_say say,
 void cuda_device_close(struct cuda_device *d);
 
 /*
- * Queues c = a + b on a stream. The addresses are the device's, 16-byte
- * aligned; n is at least 1. The context is current.
+ * c = a + b. The addresses are the device's, 4-byte aligned; n is at least 1.
+ *
+ * @host:	an operand is in host memory: few threads saturate the bus
+ * @word:	where seq is written when c is complete, in pinned host memory;
+ *		or 0
+ * @counter:	device memory for the kernel's own use while it runs, 0 before;
+ *		with word only
  */
+struct cuda_add {
+	CUdeviceptr a, b, c;
+	uint64_t n;
+	bool host;
+	CUdeviceptr word, counter;
+	uint32_t seq;
+};
+
+/* Queue a kernel on a stream. The context is current. */
 CUresult cuda_vector_add(const struct cuda_device *d, CUstream stream,
-			 CUdeviceptr a, CUdeviceptr b, CUdeviceptr c,
-			 uint64_t n);
+			 const struct cuda_add *add);
+/* Stores to an illegal address: the end of the context. */
+CUresult cuda_fault(const struct cuda_device *d, CUstream stream);
 
 #endif /* VGPU_CUDA_DEVICE_H */

@@ -39,12 +39,15 @@
 	X(cuMemHostAlloc)			\
 	X(cuMemFreeHost)			\
 	X(cuMemHostGetDevicePointer)		\
+	X(cuMemHostRegister)			\
+	X(cuMemHostUnregister)			\
 	X(cuMemcpyHtoD)				\
 	X(cuMemcpyDtoH)				\
 	X(cuMemcpyHtoDAsync)			\
 	X(cuMemcpyDtoHAsync)			\
 	X(cuStreamCreate)			\
 	X(cuStreamDestroy)			\
+	X(cuStreamQuery)			\
 	X(cuStreamSynchronize)			\
 	X(cuEventCreate)			\
 	X(cuEventDestroy)			\

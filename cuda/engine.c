@@ -16,6 +16,7 @@
 static const struct vgpu_engine_ops *const engines[] = {
 	&vgpu_engine_cpu,
 	&vgpu_engine_cuda,
+	&vgpu_engine_remote,
 };
 
 const struct vgpu_engine_ops *vgpu_engine_by_name(const char *name)
@@ -57,15 +58,21 @@ static struct vgpu_engine *open_named(const char *name,
 				      const struct vgpu_engine_config *cfg,
 				      char why[VGPU_ENGINE_WHY])
 {
+	const size_t remote = strlen("remote:");
+	struct vgpu_engine_config there = *cfg;
 	const struct vgpu_engine_ops *ops;
 
+	if (!strncmp(name, "remote:", remote)) {
+		there.address = name + remote;
+		return vgpu_engine_remote.open(&there, why);
+	}
 	if (!strcmp(name, "auto"))
 		return open_auto(cfg, why);
 	ops = vgpu_engine_by_name(name);
 	if (ops)
 		return ops->open(cfg, why);
 	snprintf(why, VGPU_ENGINE_WHY,
-		 "no engine is called \"%.40s\": there are auto, cuda and cpu",
+		 "no engine is called \"%.40s\": there are auto, cuda, cpu and remote:ADDRESS",
 		 name);
 	return NULL;
 }

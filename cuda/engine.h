@@ -208,8 +208,9 @@ struct vgpu_engine {
 
 extern const struct vgpu_engine_ops vgpu_engine_cpu;
 extern const struct vgpu_engine_ops vgpu_engine_cuda;
+extern const struct vgpu_engine_ops vgpu_engine_remote;
 
-/* "cpu", "cuda", or NULL where there is no engine of that name. */
+/* "cpu", "cuda", "remote", or NULL where there is no engine of that name. */
 const struct vgpu_engine_ops *vgpu_engine_by_name(const char *name);
 
 /* "zero-copy" ...; "" for what is no enum vgpu_path. */

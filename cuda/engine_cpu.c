@@ -29,6 +29,7 @@
 struct cpu_engine {
 	struct vgpu_engine base;
 	struct pool *pool;
+	unsigned int threads;
 };
 
 static struct cpu_engine *to_cpu(struct vgpu_engine *eng)
@@ -46,12 +47,16 @@ static void vector_add(const float *a, const float *b, float *c, uint64_t n)
 }
 
 static uint16_t part(void *engine, unsigned int thread,
-		     const struct vgpu_job *job, uint64_t first, uint64_t count)
+		     const struct vgpu_job *job, uint64_t first, uint64_t count,
+		     uint8_t *path)
 {
 	const struct vgpu_engine_operand *op = job->operand;
 
 	(void)engine;
 	(void)thread;
+	if (job->kernel == VGPU_KERNEL_DEBUG_FAULT)
+		return VGPU_RSP_FAULT;
+	*path = VGPU_PATH_HOST;
 	/* A new thread inherits rounding and flush-to-zero from its creator. */
 	fesetenv(FE_DFL_ENV);
 	vector_add((const float *)op[0].host + first,
@@ -60,11 +65,25 @@ static uint16_t part(void *engine, unsigned int thread,
 	return VGPU_RSP_OK;
 }
 
+/* Among all threads, as far as the bounds allow. */
+static struct pool_share share(void *engine, const struct vgpu_job *job,
+			       uint64_t count)
+{
+	const struct cpu_engine *eng = engine;
+	struct pool_share share = { .width = eng->threads };
+
+	(void)job;
+	share.part = (count - 1) / eng->threads + 1;
+	if (share.part < PART_MIN)
+		share.part = PART_MIN;
+	if (share.part > PART_MAX)
+		share.part = PART_MAX;
+	return share;
+}
+
 static const struct pool_ops cpu_pool_ops = {
 	.part = part,
-	.part_min = PART_MIN,
-	.part_max = PART_MAX,
-	.path = VGPU_PATH_HOST,
+	.share = share,
 };
 
 static struct vgpu_engine *cpu_open(const struct vgpu_engine_config *cfg,
@@ -79,6 +98,7 @@ static struct vgpu_engine *cpu_open(const struct vgpu_engine_config *cfg,
 		return NULL;
 	}
 	eng->base.ops = &vgpu_engine_cpu;
+	eng->threads = threads;
 	eng->pool = pool_create(&cpu_pool_ops, eng, threads);
 	if (!eng->pool) {
 		snprintf(why, VGPU_ENGINE_WHY, "cannot start %u threads: %s",

@@ -10,6 +10,9 @@ NVCC = $(CUDA_HOME)/bin/nvcc
 CUDA_H := $(firstword $(wildcard $(CUDA_HOME)/include/cuda.h /usr/include/cuda.h))
 HAVE_CUDA := $(if $(and $(wildcard $(NVCC)),$(CUDA_H)),y)
 
+REMOTE_OBJS := $(addprefix $(B)/obj/cuda/,remote_address.o remote_frame.o) \
+	$(B)/obj/backend/log.o
+
 ENGINE_LIBS := -ldl -lpthread -lm
 ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine.o pool.o engine_cpu.o)
 
@@ -20,9 +23,11 @@ ifeq ($(HAVE_CUDA),y)
 
 CUDA_OBJS := $(addprefix $(B)/obj/cuda/,cuda_driver.o cuda_nvml.o \
 	cuda_device.o kernels_fatbin.o)
-ENGINE_OBJS += $(B)/obj/cuda/engine_cuda.o $(CUDA_OBJS)
+CUDA_ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine_cuda.o cuda_direct.o \
+	cuda_lane.o cuda_region.o cuda_tune.o)
+ENGINE_OBJS += $(CUDA_ENGINE_OBJS) $(CUDA_OBJS)
 
-$(addprefix $(B)/obj/cuda/,cuda_driver.o cuda_device.o engine_cuda.o \
+$(CUDA_ENGINE_OBJS) $(addprefix $(B)/obj/cuda/,cuda_driver.o cuda_device.o \
 	cuda_sanity.o): CFLAGS += -isystem $(dir $(CUDA_H))
 
 # Machine code for Hopper, and PTX that the driver compiles for any other GPU
@@ -38,7 +43,8 @@ $(B)/obj/cuda/kernels_fatbin.o: cuda/kernels_fatbin.S $(B)/obj/cuda/kernels.fatb
 	$(if $(Q),@echo "  AS      $<")
 	$(Q)$(CC) $(CFLAGS) -DKERNELS_FATBIN='"$(B)/obj/cuda/kernels.fatbin"' -c -o $@ $<
 
-$(B)/bin/cuda_sanity: $(B)/obj/cuda/cuda_sanity.o $(CUDA_OBJS)
+$(B)/bin/cuda_sanity: $(B)/obj/cuda/cuda_sanity.o $(B)/obj/cuda/pool.o \
+		$(CUDA_ENGINE_OBJS) $(CUDA_OBJS)
 	$(call link,$^ $(ENGINE_LIBS))
 
 ALL += $(B)/bin/cuda_sanity
@@ -60,6 +66,22 @@ no-cuda:
 
 endif
 
-ALL += $(ENGINE_OBJS)
+ENGINE_OBJS += $(addprefix $(B)/obj/cuda/,engine_remote.o engine_remote_jobs.o \
+	engine_remote_io.o engine_remote_link.o) $(REMOTE_OBJS)
+
+ENGINED_OBJS := $(addprefix $(B)/obj/cuda/,engined.o engined_listen.o \
+	engined_child.o engined_serve.o engined_parts.o) $(ENGINE_OBJS)
+
+$(B)/bin/vgpu-engined: $(ENGINED_OBJS)
+	$(call link,$^ $(ENGINE_LIBS))
+
+ALL += $(ENGINE_OBJS) $(B)/bin/vgpu-engined
+INSTALL_TARGETS += install-engined
+
+.PHONY: install-engined
+install-engined: $(B)/bin/vgpu-engined
+	$(INSTALL) -D -m 755 $< $(DESTDIR)$(SBINDIR)/vgpu-engined
+	$(INSTALL) -D -m 644 cuda/vgpu-engined.8 $(DESTDIR)$(MANDIR)/man8/vgpu-engined.8
 
 include tests/conformance/module.mk
+include tests/unit/remote.mk

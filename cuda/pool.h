@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.h - threads that run the jobs of an engine's streams, part by part
+ * pool.h - streams of jobs, and threads that run the jobs part by part
  *
  * What the engines have in common: streams that are queues of jobs, threads
  * that take parts of the jobs at the queues' heads, the list of finished jobs
- * and the descriptor that announces it. An engine adds how one part is run.
+ * and the descriptor that announces it. An engine adds how one part is run,
+ * and may begin jobs by itself on the caller's thread, without the threads.
  *
- * The functions below are called from the engine's one caller thread; the
- * callbacks run on the pool's threads, which are all started by pool_create().
+ * The functions below are called from the engine's one caller thread. The
+ * callbacks run where they say; all threads are started by pool_create().
  */
 #ifndef VGPU_CUDA_POOL_H
 #define VGPU_CUDA_POOL_H
@@ -16,24 +17,49 @@
 
 struct pool;
 
+/* How a job is shared out: elements of a part, parts that run at once. */
+struct pool_share {
+	uint64_t part;
+	unsigned int width;
+};
+
 struct pool_ops {
 	/*
 	 * Runs elements first ... first + count - 1 of a job's kernel on pool
-	 * thread number `thread`. Returns enum vgpu_status.
+	 * thread number `thread`, and says which way they took. Returns enum
+	 * vgpu_status. Without the lock.
 	 */
 	uint16_t (*part)(void *engine, unsigned int thread,
 			 const struct vgpu_job *job, uint64_t first,
-			 uint64_t count);
+			 uint64_t count, uint8_t *path);
+	/* Any thread, with the lock held. Both at least 1. */
+	struct pool_share (*share)(void *engine, const struct vgpu_job *job,
+				   uint64_t count);
 	/*
-	 * Elements of a part: a job is shared out among all threads as far as
-	 * these bounds allow.
+	 * The rest, or none of it: jobs that need no thread. Always with the
+	 * lock held.
+	 *
+	 * begin: on the caller's thread. True: the engine has begun the job
+	 * and will end it in collect(). `behind` jobs of its stream are begun
+	 * and not ended; where it must not run beside them the answer is
+	 * false, and it is asked again when they have ended. False with none:
+	 * the threads run the job. *note is the stream's, 0 at first.
 	 */
-	uint64_t part_min, part_max;
-	uint8_t path;			/* of jobs that have parts */
+	bool (*begin)(void *engine, struct vgpu_job *job, unsigned int behind,
+		      uint32_t *note);
+	/* On any thread: would collect() end a job? */
+	bool (*ready)(void *engine);
+	/* On the caller's thread: pool_end() for begun jobs that are over. */
+	void (*collect)(void *engine, struct pool *pool);
+	/* Or NULL. On the caller's thread: VGPU_RSP_OK, or why not to run it. */
+	uint16_t (*check)(void *engine, const struct vgpu_job *job);
 };
 
 /* Processors this process may run on, 1 ... max. */
 unsigned int pool_processors(unsigned int max);
+
+/* Nanoseconds of a clock that only goes forward. */
+uint64_t pool_now_ns(void);
 
 /*
  * Starts `threads` threads. NULL with errno set: no memory, descriptors or
@@ -54,5 +80,12 @@ void pool_submit(struct pool *pool, struct vgpu_job *job);
 struct vgpu_job *pool_reap(struct pool *pool);
 bool pool_arm(struct pool *pool);
 int pool_fd(const struct pool *pool);
+
+/*
+ * For collect() and ready() only. Of the begun jobs of one stream, the oldest
+ * is the one that may end now.
+ */
+bool pool_may_end(const struct vgpu_job *job);
+void pool_end(struct pool *pool, struct vgpu_job *job);
 
 #endif /* VGPU_CUDA_POOL_H */

@@ -19,8 +19,10 @@ struct run {
 	const char *engine;		/* name to open it by */
 	struct vgpu_engine_config cfg;
 	struct vgpu_engine *eng;
+	bool remote;			/* "remote:ADDRESS" */
 	bool quick;			/* under a sanitizer: small and few */
 	bool huge;			/* gigabytes */
+	bool fault;			/* only what a GPU does not survive */
 	char wrong[512];		/* of the case that runs; "" is right */
 };
 
@@ -98,7 +100,9 @@ struct conformance_case {
 
 /* Each list ends with a case without name. */
 extern const struct conformance_case result_cases[];
+extern const struct conformance_case region_cases[];
 extern const struct conformance_case order_cases[];
 extern const struct conformance_case life_cases[];
+extern const struct conformance_case fault_cases[];
 
 #endif /* VGPU_TESTS_CONFORMANCE_H */

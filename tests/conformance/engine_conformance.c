@@ -60,9 +60,14 @@ static void run_engine(struct run *r, bool asked_for)
 		skip(r->label, "opens", why);
 		return;
 	}
-	run_cases(r, result_cases);
-	run_cases(r, order_cases);
-	run_cases(r, life_cases);
+	if (!r->fault) {
+		run_cases(r, result_cases);
+		run_cases(r, region_cases);
+		run_cases(r, order_cases);
+		run_cases(r, life_cases);
+	}
+	if (r->fault || !strcmp(r->engine, "cpu"))
+		run_cases(r, fault_cases);
 	vgpu_engine_close(r->eng);
 }
 
@@ -74,6 +79,10 @@ static void case_names(struct run *r)
 
 	CHECK(r, vgpu_engine_by_name("cpu") == &vgpu_engine_cpu, "cpu");
 	CHECK(r, vgpu_engine_by_name("cuda") == &vgpu_engine_cuda, "cuda");
+	CHECK(r, vgpu_engine_by_name("remote") == &vgpu_engine_remote, "remote");
+	CHECK(r, !vgpu_engine_open("remote", &r->cfg, why) &&
+	      strstr(why, "remote:ADDRESS"), "open of \"remote\" says \"%.200s\"",
+	      why);
 	CHECK(r, !vgpu_engine_by_name("cud") && !vgpu_engine_by_name(""),
 	      "names that are none");
 	CHECK(r, !vgpu_engine_open("tpu", &r->cfg, why) && strstr(why, "tpu"),
@@ -97,13 +106,20 @@ static const struct conformance_case name_cases[] = {
 	{ NULL, NULL, ALWAYS },
 };
 
+static bool is_remote(const char *engine)
+{
+	return !strncmp(engine, "remote:", strlen("remote:"));
+}
+
 static void usage(FILE *to)
 {
-	fputs("Usage: engine_conformance [--engine NAME]... [--quick | --huge]\n"
+	fputs("Usage: engine_conformance [--engine NAME]... [--quick | --huge | --fault]\n"
 	      "\n"
-	      "  --engine NAME  only this engine (cpu, cuda), which must then be there\n"
+	      "  --engine NAME  only this engine (cpu, cuda, remote:ADDRESS), which must\n"
+	      "                 then be there\n"
 	      "  --quick        small operands, for a run under a sanitizer\n"
-	      "  --huge         also 256 Mi elements (4 GiB of memory), and more than 2^31\n",
+	      "  --huge         also 256 Mi elements (4 GiB of memory), and more than 2^31\n"
+	      "  --fault        only a kernel that faults: a GPU's last, in this process\n",
 	      to);
 }
 
@@ -113,6 +129,7 @@ int main(int argc, char **argv)
 		{ "engine", required_argument, NULL, 'e' },
 		{ "quick", no_argument, NULL, 'q' },
 		{ "huge", no_argument, NULL, 'H' },
+		{ "fault", no_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -127,7 +144,7 @@ int main(int argc, char **argv)
 	struct run names = { .label = "engines", .engine = "auto" };
 	const char *asked[8];
 	int nr_asked = 0, opt;
-	bool quick = false, huge = false;
+	bool quick = false, huge = false, fault = false;
 	size_t i;
 
 	/*
@@ -143,13 +160,17 @@ int main(int argc, char **argv)
 			quick = true;
 		} else if (opt == 'H') {
 			huge = true;
+		} else if (opt == 'f') {
+			fault = true;
 		} else {
 			usage(opt == 'h' ? stdout : stderr);
 			return opt == 'h' ? 0 : 2;
 		}
 	}
 	for (int k = 0; k < nr_asked; k++) {
-		if (vgpu_engine_by_name(asked[k]))
+		if (is_remote(asked[k]) ||
+		    (vgpu_engine_by_name(asked[k]) &&
+		     strcmp(asked[k], "remote")))
 			continue;
 		fprintf(stderr, "engine_conformance: no engine is called \"%s\"\n",
 			asked[k]);
@@ -165,7 +186,21 @@ int main(int argc, char **argv)
 			continue;
 		runs[i].quick = quick;
 		runs[i].huge = huge;
+		runs[i].fault = fault;
 		run_engine(&runs[i], wanted);
+	}
+	for (int k = 0; k < nr_asked; k++) {
+		struct run there = {
+			.label = "remote",
+			.engine = asked[k],
+			.remote = true,
+			.quick = quick,
+			.huge = huge,
+			.fault = fault,
+		};
+
+		if (is_remote(asked[k]))
+			run_engine(&there, true);
 	}
 	printf("1..%d\n", nr_tests);
 	return nr_failed ? 1 : 0;

@@ -4,50 +4,46 @@
  *
  * Lets the cuda engine's host side run, and each of its calls fail, where there
  * is no GPU. Lives in build/test/fake and is found through LD_LIBRARY_PATH by
- * tests alone. "Device" memory is host memory, the one kernel is an addition.
+ * tests alone. "Device" memory is host memory, and the kernels are loops. Work
+ * on a stream is done by a thread of that stream (fake_stream.c), so that what
+ * the engine does too early or without order shows, to ThreadSanitizer above
+ * all. Must end the program where the engine breaks a rule of the driver's.
  *
  * FAKE_CUDA_FAIL=CALL:CODE[:N]  CALL (a symbol) returns CODE, from its Nth time
- * FAKE_CUDA_WRONG=copy|kernel|mapped  one bit of a result is wrong: of a copy, of
- *                               the kernel anywhere, of the kernel on host memory
+ * FAKE_CUDA_WRONG=WHAT          a result is wrong: of a "copy", of the "kernel"
+ *                               anywhere, of the kernel on pinned ("mapped")
+ *                               memory; what is done to registered memory has no
+ *                               effect: "copy-in", "copy-out", "kernel-in",
+ *                               "kernel-out"; kernels never say they are done:
+ *                               "word"
  * FAKE_CUDA_COUNT=N             GPUs
  * FAKE_CUDA_SLOW=1              work is never done when asked, only when awaited
+ * FAKE_CUDA_NO_READ_ONLY=1      read-only memory cannot be registered
  */
-#include <cuda.h>
-#include <fenv.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_OF(fn) #fn
-#define NAME(fn) NAME_OF(fn)
+#include "fake_cuda.h"
 
-/* Returns from the calling function where this call is to fail. */
-#define MAY_FAIL(fn)							\
-	do {								\
-		static atomic_int times;				\
-		CUresult fail_code = told_to_fail(NAME(fn), &times);	\
-									\
-		if (fail_code)						\
-			return fail_code;				\
-	} while (0)
-
-/* Objects that exist: what a leak would leave. */
-static atomic_int live;
+atomic_int fake_live, fake_sticky;
 
 int fake_cuda_live(void);
 int fake_cuda_live(void)
 {
-	return live;
+	return fake_live;
 }
 
-static CUresult told_to_fail(const char *name, atomic_int *times)
+CUresult told_to_fail(const char *name, atomic_int *times)
 {
 	const char *env = getenv("FAKE_CUDA_FAIL");
 	size_t len = strlen(name);
-	int code = 0, from = 1;
+	int code = 0, from = 1, sticky = atomic_load(&fake_sticky);
 
+	if (sticky)
+		return (CUresult)sticky;
 	if (!env || strncmp(env, name, len) || env[len] != ':') {
 		atomic_store(times, 0);
 		return CUDA_SUCCESS;
@@ -57,6 +53,12 @@ static CUresult told_to_fail(const char *name, atomic_int *times)
 							CUDA_SUCCESS;
 }
 
+void fake_misuse(const char *what)
+{
+	fprintf(stderr, "fake libcuda: %s\n", what);
+	abort();
+}
+
 static int device_count(void)
 {
 	const char *env = getenv("FAKE_CUDA_COUNT");
@@ -64,47 +66,95 @@ static int device_count(void)
 	return env ? atoi(env) : 1;
 }
 
-static int wrong(const char *what)
+int fake_wrong(const char *what)
 {
 	const char *env = getenv("FAKE_CUDA_WRONG");
 
 	return env && !strcmp(env, what);
 }
 
-/* Host memory pinned so far, to tell it from "device" memory. */
-static pthread_mutex_t pinned_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-	char *at;
+/* All memory that a GPU may reach. */
+#define RANGES 256
+static pthread_mutex_t ranges_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct range {
+	enum memory kind;
+	const char *at;
 	size_t len;
-} pinned[64];
+} ranges[RANGES];
 
-static int is_pinned(const void *p)
+static int overlaps(const struct range *r, const char *p, size_t len)
 {
-	int i, found = 0;
-
-	pthread_mutex_lock(&pinned_lock);
-	for (i = 0; i < 64; i++)
-		if ((const char *)p >= pinned[i].at &&
-		    (const char *)p < pinned[i].at + pinned[i].len)
-			found = 1;
-	pthread_mutex_unlock(&pinned_lock);
-	return found;
+	return r->kind && p < r->at + r->len && r->at < p + len;
 }
 
-static CUresult make(void **out, size_t len)
+enum memory fake_memory(const void *p, size_t len)
+{
+	enum memory kind = UNKNOWN;
+
+	pthread_mutex_lock(&ranges_lock);
+	for (int i = 0; i < RANGES; i++)
+		if (overlaps(&ranges[i], p, 1) &&
+		    (const char *)p + len <= ranges[i].at + ranges[i].len)
+			kind = ranges[i].kind;
+	pthread_mutex_unlock(&ranges_lock);
+	return kind;
+}
+
+static CUresult add_range(enum memory kind, const void *p, size_t len)
+{
+	struct range *free_one = NULL;
+	int taken = 0;
+
+	pthread_mutex_lock(&ranges_lock);
+	for (int i = 0; i < RANGES; i++) {
+		taken |= overlaps(&ranges[i], p, len);
+		if (!ranges[i].kind)
+			free_one = &ranges[i];
+	}
+	if (!free_one)
+		fake_misuse("more memory than there is a table for");
+	if (!taken)
+		*free_one = (struct range){ kind, p, len };
+	pthread_mutex_unlock(&ranges_lock);
+	return taken ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : CUDA_SUCCESS;
+}
+
+/* Memory that begins at p and is of this kind, or the one kind above it. */
+static CUresult drop_range(enum memory kind, const void *p, CUresult unknown)
+{
+	struct range found = { UNKNOWN, NULL, 0 };
+
+	pthread_mutex_lock(&ranges_lock);
+	for (int i = 0; i < RANGES; i++) {
+		if (ranges[i].at != p || (ranges[i].kind != kind &&
+					  (kind != REGISTERED ||
+					   ranges[i].kind != kind + 1)))
+			continue;
+		found = ranges[i];
+		ranges[i] = (struct range){ UNKNOWN, NULL, 0 };
+	}
+	pthread_mutex_unlock(&ranges_lock);
+	if (found.kind && fake_in_use(found.at, found.len))
+		fake_misuse("memory given back while a stream works on it");
+	return found.kind ? CUDA_SUCCESS : unknown;
+}
+
+static CUresult make(enum memory kind, void **out, size_t len)
 {
 	*out = aligned_alloc(256, (len + 255) / 256 * 256);
 	if (!*out)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	memset(*out, 0xa5, len);
-	live++;
-	return CUDA_SUCCESS;
+	fake_live++;
+	return kind ? add_range(kind, *out, len) : CUDA_SUCCESS;
 }
 
-static CUresult unmake(void *p)
+static CUresult unmake(enum memory kind, void *p)
 {
+	if (kind && drop_range(kind, p, CUDA_ERROR_INVALID_VALUE))
+		fake_misuse("memory freed that is none");
 	free(p);
-	live--;
+	fake_live--;
 	return CUDA_SUCCESS;
 }
 
@@ -180,6 +230,8 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attr, CUdevice dev)
 	(void)dev;
 	MAY_FAIL(cuDeviceGetAttribute);
 	*value = attr == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR ? 0 : 9;
+	if (attr == CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED)
+		*value = !getenv("FAKE_CUDA_NO_READ_ONLY");
 	return CUDA_SUCCESS;
 }
 
@@ -187,15 +239,15 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
 {
 	(void)dev;
 	MAY_FAIL(cuDevicePrimaryCtxRetain);
-	*ctx = (CUcontext)&live;
-	live++;
+	*ctx = (CUcontext)&fake_live;
+	fake_live++;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDevicePrimaryCtxRelease(CUdevice dev)
 {
 	(void)dev;
-	live--;
+	fake_live--;
 	return CUDA_SUCCESS;
 }
 
@@ -203,14 +255,14 @@ CUresult cuCtxPushCurrent(CUcontext ctx)
 {
 	(void)ctx;
 	MAY_FAIL(cuCtxPushCurrent);
-	live++;
+	fake_live++;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuCtxPopCurrent(CUcontext *ctx)
 {
-	*ctx = (CUcontext)&live;
-	live--;
+	*ctx = (CUcontext)&fake_live;
+	fake_live--;
 	return CUDA_SUCCESS;
 }
 
@@ -229,22 +281,24 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image)
 	/* A fat binary starts with this number. */
 	if (memcmp(image, "\x50\xed\x55\xba", 4))
 		return CUDA_ERROR_INVALID_IMAGE;
-	make(&made, 1);
+	make(UNKNOWN, &made, 256);
 	*module = made;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuModuleUnload(CUmodule module)
 {
-	return unmake(module);
+	return unmake(UNKNOWN, module);
 }
 
 CUresult cuModuleGetFunction(CUfunction *fn, CUmodule module, const char *name)
 {
 	MAY_FAIL(cuModuleGetFunction);
-	*fn = (CUfunction)module;
-	return strcmp(name, "vgpu_vector_add") ? CUDA_ERROR_NOT_FOUND :
-						 CUDA_SUCCESS;
+	/* Told apart by the address: the module has two octets. */
+	*fn = (CUfunction)((char *)module + !strcmp(name, "vgpu_fault"));
+	return strcmp(name, "vgpu_vector_add") && strcmp(name, "vgpu_fault") ?
+		       CUDA_ERROR_NOT_FOUND :
+		       CUDA_SUCCESS;
 }
 
 CUresult cuMemGetInfo(size_t *free_bytes, size_t *total)
@@ -259,7 +313,7 @@ CUresult cuMemAlloc(CUdeviceptr *ptr, size_t len)
 	void *made;
 
 	MAY_FAIL(cuMemAlloc);
-	if (make(&made, len) != CUDA_SUCCESS)
+	if (make(DEVICE, &made, len) != CUDA_SUCCESS)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	*ptr = (CUdeviceptr)(uintptr_t)made;
 	return CUDA_SUCCESS;
@@ -268,38 +322,52 @@ CUresult cuMemAlloc(CUdeviceptr *ptr, size_t len)
 CUresult cuMemFree(CUdeviceptr ptr)
 {
 	MAY_FAIL(cuMemFree);
-	return unmake((void *)(uintptr_t)ptr);
+	return unmake(DEVICE, (void *)(uintptr_t)ptr);
 }
 
 CUresult cuMemHostAlloc(void **ptr, size_t len, unsigned int flags)
 {
-	int i;
-
 	MAY_FAIL(cuMemHostAlloc);
 	if (!(flags & CU_MEMHOSTALLOC_DEVICEMAP))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (make(ptr, len) != CUDA_SUCCESS)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	pthread_mutex_lock(&pinned_lock);
-	for (i = 0; i < 63 && pinned[i].len; i++)
-		;
-	pinned[i].at = *ptr;
-	pinned[i].len = len;
-	pthread_mutex_unlock(&pinned_lock);
-	return CUDA_SUCCESS;
+	return make(PINNED, ptr, len);
 }
 
 CUresult cuMemFreeHost(void *ptr)
 {
-	int i;
-
 	MAY_FAIL(cuMemFreeHost);
-	pthread_mutex_lock(&pinned_lock);
-	for (i = 0; i < 64; i++)
-		if (pinned[i].at == ptr)
-			pinned[i].len = 0;
-	pthread_mutex_unlock(&pinned_lock);
-	return unmake(ptr);
+	return unmake(PINNED, ptr);
+}
+
+CUresult cuMemHostRegister(void *p, size_t len, unsigned int flags)
+{
+	int read_only = !!(flags & CU_MEMHOSTREGISTER_READ_ONLY);
+	CUresult err;
+
+	MAY_FAIL(cuMemHostRegister);
+	if (!(flags & CU_MEMHOSTREGISTER_DEVICEMAP) ||
+	    flags & CU_MEMHOSTREGISTER_IOMEMORY || !len ||
+	    (uintptr_t)p % 4096 || len % 4096)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (read_only && getenv("FAKE_CUDA_NO_READ_ONLY"))
+		return CUDA_ERROR_NOT_SUPPORTED;
+	err = add_range(read_only ? REGISTERED_READ_ONLY : REGISTERED, p, len);
+	if (err == CUDA_SUCCESS)
+		fake_live++;
+	return err;
+}
+
+CUresult cuMemHostUnregister(void *p)
+{
+	CUresult err;
+
+	MAY_FAIL(cuMemHostUnregister);
+	err = drop_range(REGISTERED, p,
+			 CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+	if (err != CUDA_SUCCESS)
+		fake_misuse("memory unregistered that is not registered");
+	fake_live--;
+	return err;
 }
 
 CUresult cuMemHostGetDevicePointer(CUdeviceptr *dev, void *host,
@@ -307,131 +375,8 @@ CUresult cuMemHostGetDevicePointer(CUdeviceptr *dev, void *host,
 {
 	(void)flags;
 	MAY_FAIL(cuMemHostGetDevicePointer);
-	*dev = (CUdeviceptr)(uintptr_t)host;
-	return CUDA_SUCCESS;
-}
-
-CUresult cuMemcpyHtoD(CUdeviceptr dst, const void *src, size_t len)
-{
-	MAY_FAIL(cuMemcpyHtoD);
-	memcpy((void *)(uintptr_t)dst, src, len);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuMemcpyDtoH(void *dst, CUdeviceptr src, size_t len)
-{
-	MAY_FAIL(cuMemcpyDtoH);
-	memcpy(dst, (const void *)(uintptr_t)src, len);
-	if (wrong("copy"))
-		((unsigned char *)dst)[len - 1] ^= 1;
-	return CUDA_SUCCESS;
-}
-
-CUresult cuMemcpyHtoDAsync(CUdeviceptr dst, const void *src, size_t len,
-			   CUstream stream)
-{
-	(void)stream;
-	MAY_FAIL(cuMemcpyHtoDAsync);
-	memcpy((void *)(uintptr_t)dst, src, len);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuMemcpyDtoHAsync(void *dst, CUdeviceptr src, size_t len,
-			   CUstream stream)
-{
-	(void)stream;
-	MAY_FAIL(cuMemcpyDtoHAsync);
-	memcpy(dst, (const void *)(uintptr_t)src, len);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuStreamCreate(CUstream *stream, unsigned int flags)
-{
-	void *made;
-
-	MAY_FAIL(cuStreamCreate);
-	(void)flags;
-	make(&made, 1);
-	*stream = made;
-	return CUDA_SUCCESS;
-}
-
-CUresult cuStreamDestroy(CUstream stream)
-{
-	return unmake(stream);
-}
-
-CUresult cuStreamSynchronize(CUstream stream)
-{
-	(void)stream;
-	MAY_FAIL(cuStreamSynchronize);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuEventCreate(CUevent *event, unsigned int flags)
-{
-	void *made;
-
-	MAY_FAIL(cuEventCreate);
-	(void)flags;
-	make(&made, 1);
-	*event = made;
-	return CUDA_SUCCESS;
-}
-
-CUresult cuEventDestroy(CUevent event)
-{
-	return unmake(event);
-}
-
-CUresult cuEventRecord(CUevent event, CUstream stream)
-{
-	(void)event;
-	(void)stream;
-	MAY_FAIL(cuEventRecord);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuEventQuery(CUevent event)
-{
-	(void)event;
-	MAY_FAIL(cuEventQuery);
-	return getenv("FAKE_CUDA_SLOW") ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
-}
-
-CUresult cuEventSynchronize(CUevent event)
-{
-	(void)event;
-	MAY_FAIL(cuEventSynchronize);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuLaunchKernel(CUfunction fn, unsigned int gx, unsigned int gy,
-			unsigned int gz, unsigned int bx, unsigned int by,
-			unsigned int bz, unsigned int shared, CUstream stream,
-			void **params, void **extra)
-{
-	const float *a = *(const float **)params[0];
-	const float *b = *(const float **)params[1];
-	float *c = *(float **)params[2];
-	unsigned long long n = *(unsigned long long *)params[3], i;
-	fenv_t env;
-
-	(void)fn;
-	(void)shared;
-	(void)stream;
-	MAY_FAIL(cuLaunchKernel);
-	if (!gx || gy != 1 || gz != 1 || !bx || by != 1 || bz != 1 || extra)
+	if (fake_memory(host, 1) < PINNED)
 		return CUDA_ERROR_INVALID_VALUE;
-	if ((uintptr_t)a % 16 || (uintptr_t)b % 16 || (uintptr_t)c % 16)
-		return CUDA_ERROR_MISALIGNED_ADDRESS;
-	/* A GPU does not care how the host rounds. */
-	fegetenv(&env);
-	fesetenv(FE_DFL_ENV);
-	for (i = 0; i < n; i++)
-		c[i] = a[i] + b[i];
-	fesetenv(&env);
-	if (wrong("kernel") || (wrong("mapped") && is_pinned(c)))
-		((unsigned char *)c)[(n - 1) * 4] ^= 1;
+	*dev = (CUdeviceptr)(uintptr_t)host;
 	return CUDA_SUCCESS;
 }

@@ -4,7 +4,8 @@
 # what tests the cuda engine where no GPU is: a fake driver.
 
 CONFORMANCE_OBJS := $(addprefix $(B)/obj/tests/conformance/, \
-	engine_conformance.o support.o results.o order.o life.o)
+	engine_conformance.o support.o results.o regions.o order.o life.o \
+	fault.o)
 
 $(CONFORMANCE_OBJS): CFLAGS += -ffp-contract=off
 
@@ -13,15 +14,25 @@ $(B)/test/engine_conformance: $(CONFORMANCE_OBJS) $(ENGINE_OBJS)
 
 CHECK_UNIT += $(B)/test/engine_conformance
 
+# The same test with the engine elsewhere.
+$(B)/test/pty_pair: $(B)/obj/tests/conformance/pty_pair.o
+	$(call link,$^)
+
+tests/conformance/remote.sh: $(B)/test/engine_conformance $(B)/test/pty_pair \
+	$(B)/bin/vgpu-engined
+
+CHECK_UNIT += tests/conformance/remote.sh
+
 ifeq ($(HAVE_CUDA),y)
 
 FAKE_LIBS := $(B)/test/fake/libcuda.so.1 $(B)/test/fake/libnvidia-ml.so.1
 
-$(B)/obj/tests/conformance/fake_cuda.o: CFLAGS += -fPIC -ffp-contract=off \
-	-isystem $(dir $(CUDA_H))
+FAKE_CUDA_OBJS := $(addprefix $(B)/obj/tests/conformance/,fake_cuda.o fake_stream.o)
+
+$(FAKE_CUDA_OBJS): CFLAGS += -fPIC -ffp-contract=off -isystem $(dir $(CUDA_H))
 $(B)/obj/tests/conformance/fake_nvml.o: CFLAGS += -fPIC
 
-$(B)/test/fake/libcuda.so.1: $(B)/obj/tests/conformance/fake_cuda.o
+$(B)/test/fake/libcuda.so.1: $(FAKE_CUDA_OBJS)
 	$(call link,-shared $^ -lpthread -lm)
 
 $(B)/test/fake/libnvidia-ml.so.1: $(B)/obj/tests/conformance/fake_nvml.o

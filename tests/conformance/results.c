@@ -30,9 +30,17 @@ static void case_facts(struct run *r)
 	memset(&info, 0xee, sizeof(info));
 	vgpu_engine_facts(r->eng, &f);
 	vgpu_engine_info(r->eng, &info);
-	CHECK(r, !strcmp(f.engine, r->engine), "engine is called \"%.90s\"",
-	      f.engine);
-	CHECK(r, !strcmp(r->eng->ops->name, r->engine), "ops have another name");
+	if (r->remote) {
+		CHECK(r, !strcmp(f.engine, "cpu") || !strcmp(f.engine, "cuda"),
+		      "the far engine is called \"%.90s\"", f.engine);
+		CHECK(r, strstr(f.tuning, strchr(r->engine, ':') + 1),
+		      "tuning \"%.180s\" has no address", f.tuning);
+	} else {
+		CHECK(r, !strcmp(f.engine, r->engine),
+		      "engine is called \"%.90s\"", f.engine);
+	}
+	CHECK(r, !strcmp(r->eng->ops->name, r->remote ? "remote" : r->engine),
+	      "ops have another name");
 	CHECK(r, f.gpu_name[0] && memchr(f.gpu_name, 0, sizeof(f.gpu_name)),
 	      "no gpu_name");
 	CHECK(r, !strcmp(f.builtins, "vector-add"), "builtins are \"%.90s\"",
@@ -46,7 +54,7 @@ static void case_facts(struct run *r)
 	CHECK(r, info.utilization <= 100, "utilization is %u", info.utilization);
 	CHECK(r, info.temperature_mc < 150000, "temperature is %u",
 	      info.temperature_mc);
-	if (!strcmp(r->engine, "cuda")) {
+	if (!strcmp(f.engine, "cuda")) {
 		CHECK(r, !strncmp(f.gpu_uuid, "GPU-", 4) &&
 		      strlen(f.gpu_uuid) == 40, "gpu_uuid is \"%.90s\"",
 		      f.gpu_uuid);

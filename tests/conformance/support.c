@@ -159,6 +159,9 @@ void job_add(struct vgpu_job *job, struct vgpu_engine_stream *stream,
 	job->operand[0].count = count;
 	job->operand[1].count = count;
 	job->operand[2].count = count;
+	job->operand[0].region = NULL;
+	job->operand[1].region = NULL;
+	job->operand[2].region = NULL;
 	job->owner = job;
 }
 

@@ -19,10 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../cuda/engine.h"
+#include "../../cuda/pool.h"
 #include "../../cuda/wire.h"
 
 static const struct vgpu_engine_config config;
@@ -45,6 +47,7 @@ static int setup(void **state)
 	unsetenv("FAKE_CUDA_WRONG");
 	unsetenv("FAKE_CUDA_COUNT");
 	unsetenv("FAKE_CUDA_SLOW");
+	unsetenv("FAKE_CUDA_NO_READ_ONLY");
 	unsetenv("FAKE_NVML_FAIL");
 	return 0;
 }
@@ -97,6 +100,20 @@ static void test_passes(void **state)
 	assert_int_equal(live(), 0);
 }
 
+/* The Nth call after those of the lanes' opening. */
+static void fail_after_lanes(const char *call, unsigned int nth)
+{
+	unsigned int lanes = pool_processors(24) * 3 / 4;
+	char fail[64];
+
+	if (lanes < 2)
+		lanes = 2;
+	if (lanes > 12)
+		lanes = 12;
+	snprintf(fail, sizeof(fail), "%s:2:%u", call, lanes + nth);
+	setenv("FAKE_CUDA_FAIL", fail, 1);
+}
+
 static void test_each_call_fails(void **state)
 {
 	static const char *const table[][2] = {
@@ -135,16 +152,28 @@ static void test_each_call_fails(void **state)
 		setenv("FAKE_CUDA_FAIL", fail, 1);
 		expect_closed(&config, expected);
 	}
-	/* Past the gate, the lanes need memory too. */
+	/* Past the gate, the ways for data need memory too. */
 	setenv("FAKE_CUDA_FAIL", "cuMemHostAlloc:2:3", 1);
 	expect_closed(&config,
 		      "staging: cuMemHostAlloc: FAKE_ERROR_2 (2): told to fail");
 	setenv("FAKE_CUDA_FAIL", "cuMemHostGetDevicePointer_v2:2:3", 1);
 	expect_closed(&config,
 		      "staging: cuMemHostGetDevicePointer: FAKE_ERROR_2 (2): told to fail");
-	setenv("FAKE_CUDA_FAIL", "cuMemAlloc_v2:2:4", 1);
+	fail_after_lanes("cuMemHostAlloc", 2);
 	expect_closed(&config,
-		      "staging: cuMemAlloc: FAKE_ERROR_2 (2): told to fail");
+		      "small jobs: cuMemHostAlloc: FAKE_ERROR_2 (2): told to fail");
+	fail_after_lanes("cuStreamCreate", 1);
+	expect_closed(&config,
+		      "small jobs: cuStreamCreate: FAKE_ERROR_2 (2): told to fail");
+	setenv("FAKE_CUDA_FAIL", "cuMemAlloc_v2:2:3", 1);
+	expect_closed(&config,
+		      "small jobs: cuMemAlloc: FAKE_ERROR_2 (2): told to fail");
+	setenv("FAKE_CUDA_FAIL", "cuMemcpyHtoD_v2:2:4", 1);
+	expect_closed(&config,
+		      "small jobs: cuMemcpyHtoD: FAKE_ERROR_2 (2): told to fail");
+	/* And then they are measured. */
+	setenv("FAKE_CUDA_FAIL", "cuCtxSetCurrent:999", 1);
+	expect_closed(&config, "tuning: the GPU failed");
 	unsetenv("FAKE_CUDA_FAIL");
 	test_passes(state);
 }
@@ -160,6 +189,9 @@ static void test_wrong_results(void **state)
 	setenv("FAKE_CUDA_WRONG", "mapped", 1);
 	expect_closed(&config,
 		      "kernel, host memory: cuLaunchKernel: vector add in pinned host memory, element 4098");
+	setenv("FAKE_CUDA_WRONG", "word", 1);
+	expect_closed(&config,
+		      "kernel, host memory: cuLaunchKernel: the completion word in pinned host memory is 0x00000000, not 0x5ea1ed01");
 }
 
 static void test_choice_of_gpu(void **state)
@@ -205,23 +237,34 @@ static void test_auto_falls_back(void **state)
 	vgpu_engine_close(eng);
 }
 
-/* Adds 1 to a million of elements, or fences (count 0); returns the status. */
+/* The path of the last job that work() ran. */
+static unsigned int last_path;
+
+static void fill_job(struct vgpu_job *job, struct vgpu_engine_stream *s,
+		     float *a, float *c, uint64_t count)
+{
+	memset(job, 0, sizeof(*job));
+	job->stream = s;
+	job->kernel = count ? VGPU_KERNEL_VECTOR_ADD : 0;
+	for (int i = 0; i < 3; i++) {
+		job->operand[i].host = i == 2 ? c : a;
+		job->operand[i].count = count;
+	}
+}
+
+/* Adds up `count` elements, or fences (count 0); returns the status. */
 static uint16_t work(struct vgpu_engine *eng, uint64_t count)
 {
 	struct pollfd pfd = { .fd = vgpu_engine_fd(eng), .events = POLLIN };
 	struct vgpu_engine_stream *s = vgpu_engine_stream_create(eng);
 	float *a = malloc((count + 1) * 4), *c = malloc((count + 1) * 4);
-	struct vgpu_job job = { .stream = s };
+	struct vgpu_job job;
 	uint64_t i;
 
 	for (i = 0; i < count; i++)
 		a[i] = (float)i;
 	memset(c, 0, count * 4);
-	job.kernel = count ? VGPU_KERNEL_VECTOR_ADD : 0;
-	for (i = 0; i < 3; i++) {
-		job.operand[i].host = i == 2 ? c : a;
-		job.operand[i].count = count;
-	}
+	fill_job(&job, s, a, c, count);
 	vgpu_engine_submit(eng, &job);
 	if (vgpu_engine_arm(eng))
 		assert_int_equal(poll(&pfd, 1, 60000), 1);
@@ -229,30 +272,42 @@ static uint16_t work(struct vgpu_engine *eng, uint64_t count)
 	if (job.status == VGPU_RSP_OK)
 		for (i = 0; i < count; i++)
 			assert_true(c[i] == 2 * a[i]);
+	last_path = job.path;
 	vgpu_engine_stream_destroy(eng, s);
 	free(a);
 	free(c);
 	return job.status;
 }
 
-/* Large enough for the copied path on two threads. */
-#define MANY 2000003
+/* Few: done without a thread. Many: by copy engines, on two threads. */
+#define FEW	1000
+#define MANY	2000003
 
 /* An error of the GPU ends its job, and every later one at once. */
 static void test_errors_of_jobs(void **state)
 {
 	static const struct {
 		const char *fail;
+		const char *wrong;
+		uint64_t count;
 		uint16_t status;
 	} table[] = {
-		{ "cuLaunchKernel:700", VGPU_RSP_FAULT },
-		{ "cuEventQuery:700", VGPU_RSP_FAULT },
-		{ "cuEventQuery:719", VGPU_RSP_FAULT },
-		{ "cuEventQuery:716", VGPU_RSP_FAULT },
-		{ "cuEventQuery:702", VGPU_RSP_TIMEOUT },
-		{ "cuEventQuery:46", VGPU_RSP_DEVICE_LOST },
-		{ "cuEventRecord:999", VGPU_RSP_DEVICE_LOST },
-		{ "cuCtxSetCurrent:201", VGPU_RSP_DEVICE_LOST },
+		{ "cuLaunchKernel:700", "", FEW, VGPU_RSP_FAULT },
+		{ "cuLaunchKernel:719", "", FEW, VGPU_RSP_FAULT },
+		{ "cuCtxSetCurrent:201", "", FEW, VGPU_RSP_DEVICE_LOST },
+		/* A kernel that died says nothing: it is asked for. */
+		{ "cuStreamQuery:700", "word", FEW, VGPU_RSP_FAULT },
+		{ "cuStreamQuery:702", "word", FEW, VGPU_RSP_TIMEOUT },
+		{ "cuLaunchKernel:700", "", MANY, VGPU_RSP_FAULT },
+		{ "cuMemcpyHtoDAsync_v2:46", "", MANY, VGPU_RSP_DEVICE_LOST },
+		{ "cuMemcpyDtoHAsync_v2:46", "", MANY, VGPU_RSP_DEVICE_LOST },
+		{ "cuEventQuery:700", "", MANY, VGPU_RSP_FAULT },
+		{ "cuEventQuery:719", "", MANY, VGPU_RSP_FAULT },
+		{ "cuEventQuery:716", "", MANY, VGPU_RSP_FAULT },
+		{ "cuEventQuery:702", "", MANY, VGPU_RSP_TIMEOUT },
+		{ "cuEventQuery:46", "", MANY, VGPU_RSP_DEVICE_LOST },
+		{ "cuEventRecord:999", "", MANY, VGPU_RSP_DEVICE_LOST },
+		{ "cuCtxSetCurrent:201", "", MANY, VGPU_RSP_DEVICE_LOST },
 	};
 	struct vgpu_engine *eng;
 	size_t i;
@@ -261,10 +316,15 @@ static void test_errors_of_jobs(void **state)
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		eng = open_gpu(0);
 		assert_int_equal(work(eng, MANY), VGPU_RSP_OK);
+		assert_int_equal(last_path, VGPU_PATH_STAGED_PIPELINED);
+		assert_int_equal(work(eng, FEW), VGPU_RSP_OK);
+		assert_int_equal(last_path, VGPU_PATH_STAGED_ZERO_COPY);
 		setenv("FAKE_CUDA_FAIL", table[i].fail, 1);
-		assert_int_equal(work(eng, 1000), table[i].status);
+		setenv("FAKE_CUDA_WRONG", table[i].wrong, 1);
+		assert_int_equal(work(eng, table[i].count), table[i].status);
 		unsetenv("FAKE_CUDA_FAIL");
-		assert_int_equal(work(eng, 1000), VGPU_RSP_DEVICE_LOST);
+		unsetenv("FAKE_CUDA_WRONG");
+		assert_int_equal(work(eng, FEW), VGPU_RSP_DEVICE_LOST);
 		assert_int_equal(work(eng, MANY), VGPU_RSP_DEVICE_LOST);
 		assert_int_equal(work(eng, 0), VGPU_RSP_OK);
 		vgpu_engine_close(eng);
@@ -291,10 +351,44 @@ static void test_out_of_memory(void **state)
 
 	(void)state;
 	setenv("FAKE_CUDA_FAIL", "cuLaunchKernel:2", 1);
-	assert_int_equal(work(eng, 1000), VGPU_RSP_NO_MEMORY);
+	assert_int_equal(work(eng, FEW), VGPU_RSP_NO_MEMORY);
 	unsetenv("FAKE_CUDA_FAIL");
-	assert_int_equal(work(eng, 1000), VGPU_RSP_OK);
+	assert_int_equal(work(eng, FEW), VGPU_RSP_OK);
 	vgpu_engine_close(eng);
+}
+
+/* Lanes that get no more memory work with what they have. */
+static void test_small_staging(void **state)
+{
+	static const struct {
+		const char *fail, *fail_open;
+	} table[] = {
+		{ "cuMemHostAlloc:2", "" },
+		{ "cuMemHostGetDevicePointer_v2:2", "" },
+		/* Memory on the GPU, from the first beyond the gate's on. */
+		{ "", "cuMemAlloc_v2:2:4" },
+	};
+	struct vgpu_engine *eng;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		setenv("FAKE_CUDA_FAIL", table[i].fail_open, 1);
+		eng = open_gpu(0);
+		setenv("FAKE_CUDA_FAIL", table[i].fail, 1);
+		assert_int_equal(work(eng, MANY), VGPU_RSP_OK);
+		assert_int_equal(last_path, VGPU_PATH_STAGED_ZERO_COPY);
+		unsetenv("FAKE_CUDA_FAIL");
+		assert_int_equal(work(eng, MANY), VGPU_RSP_OK);
+		vgpu_engine_close(eng);
+		assert_int_equal(live(), 0);
+	}
+	/* Other errors are errors. */
+	eng = open_gpu(0);
+	setenv("FAKE_CUDA_FAIL", "cuMemHostAlloc:719", 1);
+	assert_int_equal(work(eng, MANY), VGPU_RSP_FAULT);
+	unsetenv("FAKE_CUDA_FAIL");
+	vgpu_engine_close(eng);
+	assert_int_equal(live(), 0);
 }
 
 /* Work that outlasts the polling is slept for, and its errors are seen. */
@@ -307,6 +401,151 @@ static void test_slow(void **state)
 	assert_int_equal(work(eng, MANY), VGPU_RSP_OK);
 	setenv("FAKE_CUDA_FAIL", "cuEventSynchronize:700", 1);
 	assert_int_equal(work(eng, MANY), VGPU_RSP_FAULT);
+	vgpu_engine_close(eng);
+}
+
+#define REGION_BYTES (64 << 10)
+
+static void *pages(void)
+{
+	void *p = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	return p;
+}
+
+/* Each direction, of copy engines and of kernels, is tested by itself. */
+static void test_region_test(void **state)
+{
+	static const char *const table[][2] = {
+		{ "copy-in", "a copy engine does not read what the processor wrote" },
+		{ "kernel-in", "a kernel does not read what the processor wrote" },
+		{ "kernel-out", "the processor does not read what a kernel wrote" },
+		{ "copy-out", "the processor does not read what a copy engine wrote" },
+	};
+	char why[VGPU_ENGINE_WHY], *p = pages();
+	struct vgpu_engine *eng;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		eng = open_gpu(0);
+		setenv("FAKE_CUDA_WRONG", table[i][0], 1);
+		assert_false(vgpu_engine_region_test(eng, p, REGION_BYTES,
+						     why));
+		unsetenv("FAKE_CUDA_WRONG");
+		if (strncmp(why, table[i][1], strlen(table[i][1])))
+			fail_msg("the reason is \"%s\"", why);
+		assert_null(vgpu_engine_region_add(eng, p, REGION_BYTES, false));
+		assert_int_equal(work(eng, FEW), VGPU_RSP_OK);
+		vgpu_engine_close(eng);
+		assert_int_equal(live(), 0);
+	}
+	eng = open_gpu(0);
+	setenv("FAKE_CUDA_FAIL", "cuMemHostRegister_v2:801", 1);
+	assert_false(vgpu_engine_region_test(eng, p, REGION_BYTES, why));
+	assert_non_null(strstr(why, "cuMemHostRegister: FAKE_ERROR_801"));
+	unsetenv("FAKE_CUDA_FAIL");
+	vgpu_engine_close(eng);
+	eng = open_gpu(0);
+	assert_true(vgpu_engine_region_test(eng, p, REGION_BYTES, why));
+	vgpu_engine_close(eng);
+	assert_int_equal(live(), 0);
+	munmap(p, REGION_BYTES);
+}
+
+/* No region is no failure; and no region is left behind. */
+static void test_regions_refused(void **state)
+{
+	static const char *const fail[] = { "cuMemHostRegister_v2:2",
+					    "cuMemHostGetDevicePointer_v2:2",
+					    "cuCtxSetCurrent:2" };
+	struct vgpu_engine *eng = open_gpu(0);
+	struct vgpu_engine_region *region;
+	void *p = pages();
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		setenv("FAKE_CUDA_FAIL", fail[i], 1);
+		assert_null(vgpu_engine_region_add(eng, p, REGION_BYTES, false));
+		unsetenv("FAKE_CUDA_FAIL");
+	}
+	region = vgpu_engine_region_add(eng, p, REGION_BYTES, true);
+	assert_non_null(region);
+	assert_null(vgpu_engine_region_add(eng, p, REGION_BYTES, true));
+	vgpu_engine_region_remove(eng, region);
+	vgpu_engine_close(eng);
+	assert_int_equal(live(), 0);
+
+	setenv("FAKE_CUDA_NO_READ_ONLY", "1", 1);
+	eng = open_gpu(0);
+	assert_null(vgpu_engine_region_add(eng, p, REGION_BYTES, true));
+	region = vgpu_engine_region_add(eng, p, REGION_BYTES, false);
+	assert_non_null(region);
+	vgpu_engine_region_remove(eng, region);
+	vgpu_engine_close(eng);
+	assert_int_equal(live(), 0);
+	munmap(p, REGION_BYTES);
+}
+
+/* Where nothing can be measured the engine opens all the same, and says so. */
+static void test_tuning(void **state)
+{
+	struct vgpu_engine_facts f;
+	struct vgpu_engine *eng = open_gpu(0);
+
+	(void)state;
+	vgpu_engine_facts(eng, &f);
+	assert_int_equal(strncmp(f.tuning, "measured: zero-copy up to ", 26), 0);
+	vgpu_engine_close(eng);
+	setenv("FAKE_CUDA_FAIL", "cuMemHostRegister_v2:801", 1);
+	eng = open_gpu(0);
+	vgpu_engine_facts(eng, &f);
+	assert_int_equal(strncmp(f.tuning, "not measured: zero-copy up to 64.0 MiB", 38), 0);
+	vgpu_engine_close(eng);
+	assert_int_equal(live(), 0);
+}
+
+/*
+ * The last test: the fake context is dead after it, as a real one. Jobs that
+ * never end are in flight when another one faults; the caller sleeps.
+ */
+static void test_fault(void **state)
+{
+	enum { JOBS = 10 };
+	struct vgpu_engine *eng = open_gpu(0);
+	struct pollfd pfd = { .fd = vgpu_engine_fd(eng), .events = POLLIN };
+	struct vgpu_engine_stream *s = vgpu_engine_stream_create(eng);
+	struct vgpu_engine_stream *s2 = vgpu_engine_stream_create(eng);
+	struct vgpu_job job[JOBS], fault, *done;
+	static float a[FEW], c[FEW];
+	int reaped = 0;
+
+	(void)state;
+	setenv("FAKE_CUDA_WRONG", "word", 1);
+	for (int i = 0; i < JOBS; i++) {
+		fill_job(&job[i], s, a, c, FEW);
+		vgpu_engine_submit(eng, &job[i]);
+	}
+	assert_true(vgpu_engine_arm(eng));
+	fill_job(&fault, s2, NULL, NULL, 0);
+	fault.kernel = VGPU_KERNEL_DEBUG_FAULT;
+	vgpu_engine_submit(eng, &fault);
+	while (reaped < JOBS + 1) {
+		if (vgpu_engine_arm(eng))
+			assert_int_equal(poll(&pfd, 1, 60000), 1);
+		for (done = vgpu_engine_reap(eng); done; done = done->next)
+			reaped++;
+	}
+	assert_int_equal(fault.status, VGPU_RSP_FAULT);
+	for (int i = 0; i < JOBS; i++)
+		assert_int_equal(job[i].status, VGPU_RSP_DEVICE_LOST);
+	assert_int_equal(work(eng, FEW), VGPU_RSP_DEVICE_LOST);
+	assert_int_equal(work(eng, MANY), VGPU_RSP_DEVICE_LOST);
+	assert_int_equal(work(eng, 0), VGPU_RSP_OK);
+	vgpu_engine_stream_destroy(eng, s);
+	vgpu_engine_stream_destroy(eng, s2);
 	vgpu_engine_close(eng);
 }
 
@@ -337,7 +576,8 @@ static void test_cuda_sanity(void **state)
 	(void)state;
 	assert_int_equal(sanity("", out), 0);
 	assert_non_null(strstr(out, "\ncuda_sanity: PASSED: GPU 0, Fake GPU 0 of the tests\n"));
-	assert_non_null(strstr(out, "kernel, host memory    ok: 4099 elements added, 0 errors\n"));
+	assert_non_null(strstr(out, "kernel, host memory    ok: 4099 elements added, 0 errors; completion word seen\n"));
+	assert_non_null(strstr(out, "ways for data          ok: measured: zero-copy up to "));
 	assert_int_equal(sanity("--gpu 1", out), 1);
 	assert_non_null(strstr(out, "\ncuda_sanity: FAILED: device: there is no GPU 1: NVML counts 1\n"));
 	setenv("FAKE_CUDA_FAIL", "cuInit:100", 1);
@@ -378,7 +618,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_error_in_later_part, setup),
 		cmocka_unit_test_setup(test_out_of_memory, setup),
 		cmocka_unit_test_setup(test_slow, setup),
+		cmocka_unit_test_setup(test_small_staging, setup),
+		cmocka_unit_test_setup(test_region_test, setup),
+		cmocka_unit_test_setup(test_regions_refused, setup),
+		cmocka_unit_test_setup(test_tuning, setup),
 		cmocka_unit_test_setup(test_cuda_sanity, setup),
+		cmocka_unit_test_setup(test_fault, setup),
 	};
 
 	(void)argc;

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+#
+# Tests of the remote engine and vgpu-engined: addresses, frames, and each end
+# against a double of the other one.
+
+REMOTE_TESTS := $(addprefix $(B)/test/test_remote_,address frame server client)
+
+$(B)/test/test_remote_address: $(B)/obj/cuda/engined_listen.o
+$(addprefix $(B)/test/test_remote_,frame server client): $(B)/obj/tests/unit/remote_peer.o
+$(addprefix $(B)/test/test_remote_,server client): | $(B)/bin/vgpu-engined
+
+$(REMOTE_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o $(ENGINE_OBJS)
+	$(call link,$^ $(ENGINE_LIBS) -lcmocka)
+
+$(B)/test/fuzz_remote_frame: $(B)/obj/tests/fuzz/fuzz_remote_frame.o \
+		$(B)/obj/cuda/remote_frame.o
+	$(call link,$^)
+
+CHECK_UNIT += $(REMOTE_TESTS) $(B)/test/fuzz_remote_frame
