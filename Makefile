@@ -50,6 +50,7 @@ include tools/dom0.mk
 include frontend-kmod/module.mk
 include tests/bed/module.mk
 include tests/native/module.mk
+include tests/bench/module.mk
 include tests/check.mk
 
 all: $(ALL)
@@ -81,6 +82,11 @@ demo:
 	@tools/deps build bed
 	@$(MAKE) --no-print-directory demo-run
 
+.PHONY: gpu-demo bed-pack
+gpu-demo bed-pack:
+	@tools/deps build bed
+	@$(MAKE) --no-print-directory $@-run
+
 .PHONY: check
 check:
 	@tools/deps build bed check
@@ -90,7 +96,11 @@ check:
 help:
 	@echo 'make              build everything this machine has the packages for'
 	@echo 'make demo         two guests on real Xen (in QEMU) add vectors through the backend'
+	@echo 'make gpu-demo     the same, computed by the NVIDIA GPU of this machine (with the CUDA toolkit)'
+	@echo 'make bed-pack     make gpu-demo for a machine without packages: build/bed/xen-vgpu-bed.tar.xz'
 	@echo 'make check        every test; ends with a count of passed and failed'
+	@echo 'make bench        how close the backend comes to bare CUDA, without Xen; build/bench/'
+	@echo 'make bench-plot JSON=FILE  draws the results of another machine'
 	@echo 'make bed-shell    an interactive dom0 with a connected guest (Ctrl-A x quits)'
 	@echo 'make bed-check T="NAME..."  only these tests of tests/bed/t'
 	@echo 'make kmod         the guest module for KVER=$(KVER)'
@@ -98,7 +108,7 @@ help:
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean'
 	@echo
-	@echo 'V=1 prints the commands. make demo and make check install the Debian packages'
+	@echo 'V=1 prints the commands. make demo, check and bench install the Debian packages'
 	@echo 'they lack, as root; tools/packages lists them.'
 
 -include $(shell find $(B)/obj $(B)/test -name '*.d' 2>/dev/null)

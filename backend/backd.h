@@ -20,6 +20,18 @@
 #define BACKEND_DIR "backend/" VGPUIF_CLASS
 
 /*
+ * What every worker is told.
+ *
+ * @poll_us, @max_mapped_pages: as the options of these names
+ * @kernels: bits of enum vgpu_kernel that guests may ask for
+ */
+struct policy {
+	uint32_t poll_us;
+	uint32_t max_mapped_pages;
+	uint32_t kernels;
+};
+
+/*
  * @devices: all known, unordered; changed by scan() alone
  * @rescan: something happened that scan() must see
  * @lost: the connection to xenstored is
@@ -27,6 +39,7 @@
  */
 struct backd {
 	struct xs_handle *xs;
+	struct policy policy;
 	struct offers offers;
 	struct device *devices;
 	bool rescan;

@@ -22,6 +22,8 @@ struct buffer *buffer_get(struct buffers *b, uint16_t ctx, uint32_t handle)
 
 static void unmap(struct buffers *b, struct buffer *buf)
 {
+	if (buf->region)
+		vgpu_engine_region_remove(b->eng, buf->region);
 	grants_unmap(b->grants, buf->base, buf->nr_pages);
 	b->stats->buffers--;
 	b->stats->bytes_mapped -= (uint64_t)buf->nr_pages * VGPUIF_PAGE_SIZE;
@@ -40,7 +42,7 @@ enum vgpu_status buffer_map(struct buffers *b, uint16_t ctx,
 	if (buf->used)
 		return VGPU_RSP_EXISTS;
 	if (b->stats->bytes_mapped + bytes >
-	    (uint64_t)BACK_MAX_MAPPED_PAGES * VGPUIF_PAGE_SIZE)
+	    (uint64_t)b->max_pages * VGPUIF_PAGE_SIZE)
 		return VGPU_RSP_QUOTA;
 	status = grants_map_directory(b->grants, req->directory, req->nr_pages,
 				      read_only, &base);
@@ -55,6 +57,9 @@ enum vgpu_status buffer_map(struct buffers *b, uint16_t ctx,
 		.used = true,
 		.read_only = read_only,
 	};
+	if (b->eng)
+		buf->region =
+			vgpu_engine_region_add(b->eng, base, bytes, read_only);
 	b->stats->buffers++;
 	b->stats->bytes_mapped += bytes;
 	return VGPU_RSP_OK;

@@ -132,8 +132,6 @@ static const int deadly[] = {
 
 /* Libraries try these and live without: they fail. */
 static const int denied[] = {
-	SCMP_SYS(socket),
-	SCMP_SYS(connect),
 	SCMP_SYS(bind),
 	SCMP_SYS(listen),
 	SCMP_SYS(accept),
@@ -151,6 +149,12 @@ static const int denied[] = {
 	SCMP_SYS(lchown),
 	SCMP_SYS(tkill),
 	SCMP_SYS(pidfd_send_signal),
+};
+
+/* Also, but for an engine that is reached through a socket. */
+static const int denied_local[] = {
+	SCMP_SYS(socket),
+	SCMP_SYS(connect),
 };
 
 /*
@@ -193,21 +197,29 @@ static int no_namespaces(scmp_filter_ctx ctx)
 				     SCMP_SYS(clone3), 0);
 }
 
-static int add_rules(scmp_filter_ctx ctx)
+static int add_list(scmp_filter_ctx ctx, uint32_t action, const int *calls,
+		    size_t n)
 {
-	int rc;
+	int rc = 0;
 
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(*deadly); i++) {
-		rc = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
-		if (rc)
-			return rc;
-	}
-	for (size_t i = 0; i < sizeof(denied) / sizeof(*denied); i++) {
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
-		if (rc)
-			return rc;
-	}
-	rc = keep_to_ourselves(ctx);
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = seccomp_rule_add(ctx, action, calls[i], 0);
+	return rc;
+}
+
+#define ADD_LIST(ctx, action, list)                                            \
+	add_list(ctx, action, list, sizeof(list) / sizeof(*(list)))
+
+static int add_rules(scmp_filter_ctx ctx, bool connects)
+{
+	int rc = ADD_LIST(ctx, SCMP_ACT_KILL_PROCESS, deadly);
+
+	if (!rc)
+		rc = ADD_LIST(ctx, SCMP_ACT_ERRNO(EPERM), denied);
+	if (!rc && !connects)
+		rc = ADD_LIST(ctx, SCMP_ACT_ERRNO(EPERM), denied_local);
+	if (!rc)
+		rc = keep_to_ourselves(ctx);
 	if (!rc)
 		rc = no_namespaces(ctx);
 	/* The engine has threads already: the filter is for all of them. */
@@ -216,14 +228,14 @@ static int add_rules(scmp_filter_ctx ctx)
 	return rc ? rc : seccomp_load(ctx);
 }
 
-bool confine_syscalls(char *why, size_t size)
+bool confine_syscalls(bool connects, char *why, size_t size)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int rc;
 
 	if (!ctx)
 		return fail(why, size, "seccomp", ENOMEM);
-	rc = add_rules(ctx);
+	rc = add_rules(ctx, connects);
 	seccomp_release(ctx);
 	return rc ? fail(why, size, "seccomp", -rc) : true;
 }

@@ -17,7 +17,10 @@
  */
 bool confine_privileges(pid_t parent, char *why, size_t size);
 
-/* Filters the system calls of all threads. False with one line in why. */
-bool confine_syscalls(char *why, size_t size);
+/*
+ * Filters the system calls of all threads. connects: the engine is elsewhere,
+ * and must be able to connect to it again. False with one line in why.
+ */
+bool confine_syscalls(bool connects, char *why, size_t size);
 
 #endif /* VGPU_BACKEND_CONFINE_H */

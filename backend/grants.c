@@ -136,3 +136,24 @@ enum vgpu_status grants_map_directory(struct grants *g, uint32_t first,
 		read_only ? PROT_READ : PROT_READ | PROT_WRITE);
 	return *base ? VGPU_RSP_OK : VGPU_RSP_GRANT;
 }
+
+/* Second, fourth, ..., first, third, ... */
+static void scatter(uint32_t *to, const uint32_t *refs, uint32_t nr)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 1; i < nr; i += 2)
+		to[n++] = refs[i];
+	for (uint32_t i = 0; i < nr; i += 2)
+		to[n++] = refs[i];
+}
+
+void *grants_map_scattered(struct grants *g, uint32_t nr)
+{
+	uint32_t refs[VGPUIF_MAX_ARENA_PAGES];
+
+	if (!nr || nr > VGPUIF_MAX_ARENA_PAGES)
+		return NULL;
+	scatter(refs, g->refs, nr);
+	return grants_map(g, refs, nr);
+}

@@ -38,6 +38,14 @@ void grants_close(struct grants *g);
 enum vgpu_status grants_map_directory(struct grants *g, uint32_t first,
 				      uint32_t nr, bool read_only, void **base);
 
+/*
+ * Maps the nr pages of the last grants_map_directory() once more, writable, at
+ * most VGPUIF_MAX_ARENA_PAGES. No page follows the one that it follows there,
+ * and from four pages on no two are neighbours in both. NULL where Xen refused
+ * one.
+ */
+void *grants_map_scattered(struct grants *g, uint32_t nr);
+
 /* Maps nr grants for reading and writing; NULL where Xen refused one. */
 void *grants_map(struct grants *g, uint32_t *refs, uint32_t nr);
 

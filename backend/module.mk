@@ -8,8 +8,8 @@ BACKD_CORE_OBJS := $(addprefix $(B)/obj/backend/,device.o scan.o offer.o \
 	negotiate.o store.o)
 BACKD_OBJS := $(B)/obj/backend/vgpubackd.o $(B)/obj/backend/child.o \
 	$(BACKD_CORE_OBJS)
-WORKER_CORE_OBJS := $(addprefix $(B)/obj/backend/,session.o validate.o \
-	buffer.o ring.o grants.o)
+WORKER_CORE_OBJS := $(addprefix $(B)/obj/backend/,session.o stream.o \
+	validate.o buffer.o ring.o grants.o polling.o)
 WORKER_OBJS := $(addprefix $(B)/obj/backend/,worker.o confine.o probe.o) \
 	$(WORKER_CORE_OBJS)
 
@@ -24,24 +24,29 @@ $(B)/libexec/vgpu-worker: $(WORKER_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ
 
 # Each test: its own object, the objects under test, and doubles for the rest.
 BACK_TESTS := $(addprefix $(B)/test/test_backend_,text negotiate validate \
-	session ring grants device confine)
+	session objects ring grants polling device close confine)
 
 $(B)/test/test_backend_text: $(B)/obj/backend/offer.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_negotiate: $(B)/obj/backend/negotiate.o $(SCHEMA_VALUES_OBJ)
 $(B)/test/test_backend_validate: $(B)/obj/backend/validate.o
-$(B)/test/test_backend_session: $(addprefix $(B)/obj/backend/,session.o \
-	validate.o buffer.o) $(BACK_COMMON_OBJS)
+$(B)/test/test_backend_session $(B)/test/test_backend_objects: \
+	$(addprefix $(B)/obj/backend/,session.o stream.o validate.o buffer.o) \
+	$(BACK_COMMON_OBJS) $(B)/obj/tests/unit/device_double.o
 $(B)/test/test_backend_ring: $(B)/obj/backend/ring.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_grants: $(B)/obj/backend/grants.o $(B)/obj/backend/log.o
+$(B)/test/test_backend_polling: $(B)/obj/backend/polling.o
 $(B)/test/test_backend_confine: $(B)/obj/backend/confine.o $(B)/obj/backend/log.o
-$(B)/test/test_backend_device: $(BACKD_CORE_OBJS) $(BACK_COMMON_OBJS) \
-	$(SCHEMA_VALUES_OBJ) $(B)/obj/tests/unit/fake_xenstore.o
+$(B)/test/test_backend_device $(B)/test/test_backend_close: \
+	$(BACKD_CORE_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ) \
+	$(B)/obj/tests/unit/fake_xenstore.o $(B)/obj/tests/unit/supervisor.o
 
 $(BACK_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o
 	$(call link,$^ -lseccomp -lcmocka)
 
-$(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o): CFLAGS += -Ibackend
-$(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o): $(VGPU_NODES_H)
+BACK_TEST_OBJS := $(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o) \
+	$(addprefix $(B)/obj/tests/unit/,supervisor.o device_double.o)
+$(BACK_TEST_OBJS): CFLAGS += -Ibackend
+$(BACK_TEST_OBJS): $(VGPU_NODES_H)
 
 ifeq ($(HAVE_XEN),y)
 ALL += $(B)/bin/vgpubackd $(B)/libexec/vgpu-worker

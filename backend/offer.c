@@ -62,13 +62,17 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-/* The engine's kernels as far as the worker lets them through, into out. */
+/*
+ * The engine's kernels as far as the worker lets them through, into out. Every
+ * engine has the debug kernels, and none names them.
+ */
 #define KERNEL_LISTED(name, code, str)                                         \
-	if ((BACK_KERNELS & (1u << (code))) && has_word(have, str))            \
+	if ((kernels & (1u << (code))) &&                                      \
+	    ((BACK_DEBUG_KERNELS & (1u << (code))) || has_word(have, str)))    \
 		len += snprintf(out + len, size - len, "%s%s",                 \
 				len ? VGPUIF_LIST_SEPARATOR : "", str);
 
-static void trim_builtins(char *out, size_t size)
+static void trim_builtins(char *out, size_t size, uint32_t kernels)
 {
 	char have[2 * VGPU_NAME_LEN];
 	size_t len = 0;
@@ -98,7 +102,7 @@ static void set_fact(struct offer *offer, const char *name, const char *value)
 	}
 }
 
-bool offer_parse(struct offer *offer, char *text)
+bool offer_parse(struct offer *offer, char *text, uint32_t kernels)
 {
 	char *save = NULL;
 
@@ -121,7 +125,7 @@ bool offer_parse(struct offer *offer, char *text)
 	if (!*offer->fact[FACT_DRIVER_VERSION])
 		strcpy(offer->fact[FACT_DRIVER_VERSION], "unknown");
 	trim_builtins(offer->fact[FACT_BUILTINS],
-		      sizeof(offer->fact[FACT_BUILTINS]));
+		      sizeof(offer->fact[FACT_BUILTINS]), kernels);
 	offer->state = OFFER_PASSED;
 	return true;
 }
@@ -138,12 +142,24 @@ static void probe(struct offers *o, unsigned int gpu)
 	offer->deadline = clock_ms() + PROBE_MS;
 }
 
-void offers_start(struct offers *o, const char *wanted)
+bool offers_engine_ok(const char *name)
+{
+	static const char remote[] = "remote:";
+	const size_t n = sizeof(remote) - 1;
+
+	if (!strncmp(name, remote, n))
+		return name[n] && strlen(name) < WORKER_ENGINE_NAME;
+	return !strcmp(name, "auto") || !strcmp(name, "cpu") ||
+	       !strcmp(name, "cuda");
+}
+
+void offers_start(struct offers *o, const char *wanted, uint32_t kernels)
 {
 	memset(o, 0, sizeof(*o));
 	for (unsigned int i = 0; i < BACK_MAX_GPUS; i++)
 		o->gpu[i].probe = CHILD_NONE;
 	o->wanted = wanted;
+	o->kernels = kernels;
 	o->engine = strcmp(wanted, "auto") ? wanted : "cuda";
 	probe(o, 0);
 }
@@ -196,14 +212,14 @@ static void log_gate(const struct offers *o, unsigned int gpu)
 }
 
 /* The probe's output is all in the pipe: it has ended, and it is short. */
-static void read_probe(struct offer *offer, int status)
+static void read_probe(struct offer *offer, int status, uint32_t kernels)
 {
 	char text[4096], end[128], why[WORKER_WHY];
 	ssize_t n = read(offer->probe.fd, text, sizeof(text) - 1);
 
 	text[n > 0 ? n : 0] = '\0';
 	if (n > 0) {
-		offer_parse(offer, text);
+		offer_parse(offer, text, kernels);
 		return;
 	}
 	child_describe(status, end, sizeof(end));
@@ -218,7 +234,7 @@ bool offers_exited(struct offers *o, pid_t pid, int status)
 
 		if (offer->state != OFFER_PROBING || offer->probe.pid != pid)
 			continue;
-		read_probe(offer, status);
+		read_probe(offer, status, o->kernels);
 		child_forget(&offer->probe);
 		offer->deadline = 0;
 		log_gate(o, i);

@@ -50,14 +50,16 @@ struct offer {
 };
 
 /*
- * @wanted: "auto", "cpu" or "cuda"
+ * @wanted: "auto", "cpu", "cuda" or "remote:ADDRESS"
  * @engine: the one decided on, or being tried on GPU 0
+ * @kernels: bits of enum vgpu_kernel that guests may ask for
  * @decided: GPU 0 has passed
  * @fatal: GPU 0 passed no gate that --engine allows: nothing can be offered
  */
 struct offers {
 	const char *wanted;
 	const char *engine;
+	uint32_t kernels;
 	bool decided;
 	bool fatal;
 	struct offer gpu[BACK_MAX_GPUS];
@@ -66,8 +68,11 @@ struct offers {
 /* The most nodes that offer_nodes() fills. */
 #define OFFER_NODES 20
 
+/* Is it what --engine may be? */
+bool offers_engine_ok(const char *name);
+
 /* Begins to probe GPU 0. */
-void offers_start(struct offers *o, const char *wanted);
+void offers_start(struct offers *o, const char *wanted, uint32_t kernels);
 
 /* The GPU's offer; starts a probe where there is nothing (fresh) to say. */
 const struct offer *offers_get(struct offers *o, unsigned int gpu);
@@ -89,7 +94,10 @@ void offers_stop(struct offers *o);
 unsigned int offer_nodes(const struct offer *offer,
 			 struct store_node nodes[OFFER_NODES]);
 
-/* Reads a probe's output; false (and why) where it is no complete offer. */
-bool offer_parse(struct offer *offer, char *text);
+/*
+ * Reads a probe's output; false (and why) where it is no complete offer. Of the
+ * engine's built-in kernels those in kernels are offered.
+ */
+bool offer_parse(struct offer *offer, char *text, uint32_t kernels);
 
 #endif /* VGPU_BACKEND_OFFER_H */

@@ -30,7 +30,8 @@
 #define WORKER_FD 3
 
 #define WORKER_WHY 256
-#define WORKER_ENGINE_NAME 16
+/* "cuda", or "remote:" and an address. */
+#define WORKER_ENGINE_NAME 264
 
 enum msg_type {
 	MSG_CONFIG = 1,
@@ -42,7 +43,12 @@ enum msg_type {
 	MSG_BROKEN,
 };
 
-/* Checked by the supervisor against the limits of <xen/io/vgpuif.h>. */
+/*
+ * Checked by the supervisor against the limits of <xen/io/vgpuif.h>.
+ *
+ * @poll_us, @max_mapped_pages: as the options of vgpubackd
+ * @kernels: bits of enum vgpu_kernel that the guest may ask for
+ */
 struct worker_config {
 	uint32_t domid;
 	uint32_t devid;
@@ -54,6 +60,9 @@ struct worker_config {
 	uint32_t gpu;
 	uint64_t mem_quota;
 	uint32_t log_level;
+	uint32_t poll_us;
+	uint32_t max_mapped_pages;
+	uint32_t kernels;
 	char engine[WORKER_ENGINE_NAME];
 };
 

@@ -20,6 +20,8 @@ void ring_init(struct ring *r, void *pages, uint32_t order,
 	r->stats = stats;
 	r->pushed = 0;
 	r->owed = false;
+	/* As SHARED_RING_INIT() left it. */
+	r->asked = true;
 	r->broken = false;
 	BACK_RING_INIT(&r->back, sring, (size_t)VGPUIF_PAGE_SIZE << order);
 }
@@ -99,6 +101,7 @@ bool ring_idle(struct ring *r)
 
 	if (r->broken)
 		return true;
+	r->asked = true;
 	RING_FINAL_CHECK_FOR_REQUESTS(&r->back, more);
 	if (more)
 		return false;
@@ -109,4 +112,14 @@ bool ring_idle(struct ring *r)
 				  F_STR("why", strerror(errno)));
 	}
 	return true;
+}
+
+void ring_awake(struct ring *r)
+{
+	if (r->broken || !r->asked)
+		return;
+	r->asked = false;
+	/* Consumed already: a push covers indices from req_cons on only. */
+	__atomic_store_n(&r->back.sring->req_event, r->back.req_cons,
+			 __ATOMIC_RELAXED);
 }

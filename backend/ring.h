@@ -21,6 +21,21 @@
  *                   published later sees our req_event, and the frontend sends
  *                   an event. That event sets the pending bit; only then is
  *                   the port unmasked, which delivers a pending event at once.
+ *   ring_awake()    after the sleep, whatever ended it: takes the wish for an
+ *                   event back, so that a frontend sends none to a worker
+ *                   that looks anyway.
+ *
+ * A worker that polls takes many turns of ring_next() and ring_push() and
+ * leaves ring_idle() out: req_event stays behind req_cons, where no push of the
+ * frontend passes it, and neither side makes a system call. That loses nothing,
+ * because it does not sleep: each turn reads req_prod, and before it does sleep
+ * ring_idle() comes first. A frontend that still saw the former req_event sends
+ * an event too many, whose pending bit ends the next sleep at once.
+ *
+ * The engine is the second thing to sleep on. It is armed after ring_idle():
+ * where a job has ended by then, there is no sleep but another turn. Both
+ * descriptors are level triggered, so what comes between arming and poll(2)
+ * ends that poll.
  *
  * So between "the ring is empty" and sleep there is no moment in which a
  * request could arrive unseen. A frontend that leaves the order out of its side
@@ -38,6 +53,7 @@
 
 /*
  * @owed: the port was taken and not unmasked yet
+ * @asked: req_event asks for an event
  * @pushed: rsp_prod as last published; the shared copy is the guest's to change
  * @broken: the producer index was out of range; the ring is not touched again
  */
@@ -48,6 +64,7 @@ struct ring {
 	struct vgpu_stats *stats;
 	RING_IDX pushed;
 	bool owed;
+	bool asked;
 	bool broken;
 };
 
@@ -73,5 +90,8 @@ void ring_push(struct ring *r);
  * arrived, go on.
  */
 bool ring_idle(struct ring *r);
+
+/* We look at the ring from now on, until the next ring_idle(). */
+void ring_awake(struct ring *r);
 
 #endif /* VGPU_BACKEND_RING_H */

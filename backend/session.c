@@ -43,7 +43,9 @@ bool session_init(struct session *s, uint32_t slots)
 	if (!s->pool)
 		return false;
 	s->pool_size = slots;
+	streams_init(&s->streams);
 	for (uint32_t i = 0; i < slots; i++) {
+		s->pool[i].job.owner = &s->pool[i];
 		s->pool[i].next = s->free;
 		s->free = &s->pool[i];
 	}
@@ -57,12 +59,11 @@ static struct inflight *inflight_get(struct session *s,
 	struct inflight *fl = s->free;
 
 	s->free = fl->next;
-	memset(fl, 0, sizeof(*fl));
 	fl->id = req->id;
 	fl->op = req->op;
 	fl->ctx = req->ctx;
 	fl->used = true;
-	fl->job.owner = fl;
+	fl->nr_bufs = 0;
 	s->ids[req->id / 64] |= 1ull << (req->id % 64);
 	s->nr_inflight++;
 	return fl;
@@ -77,37 +78,6 @@ static void inflight_put(struct session *s, struct inflight *fl)
 	s->free = fl;
 }
 
-static struct stream *stream_find(struct session *s, uint16_t ctx, uint16_t id)
-{
-	for (unsigned int i = 0; i < BACK_MAX_STREAMS; i++) {
-		struct stream *st = &s->streams[i];
-
-		if (st->eng_stream && st->ctx == ctx && st->id == id)
-			return st;
-	}
-	return NULL;
-}
-
-static enum vgpu_status stream_make(struct session *s, uint16_t ctx,
-				    uint16_t id, struct stream **out)
-{
-	for (unsigned int i = 0; i < BACK_MAX_STREAMS; i++) {
-		struct stream *st = &s->streams[i];
-
-		if (st->eng_stream)
-			continue;
-		st->eng_stream = vgpu_engine_stream_create(s->eng);
-		if (!st->eng_stream)
-			return VGPU_RSP_NO_MEMORY;
-		st->inflight = 0;
-		st->ctx = ctx;
-		st->id = id;
-		*out = st;
-		return VGPU_RSP_OK;
-	}
-	return VGPU_RSP_QUOTA;
-}
-
 static bool ctx_dying(const struct session *s, uint16_t ctx)
 {
 	for (const struct inflight *d = s->destroys; d; d = d->next)
@@ -116,28 +86,10 @@ static bool ctx_dying(const struct session *s, uint16_t ctx)
 	return false;
 }
 
-static bool ctx_busy(const struct session *s, uint16_t ctx)
-{
-	for (unsigned int i = 0; i < BACK_MAX_STREAMS; i++) {
-		const struct stream *st = &s->streams[i];
-
-		if (st->eng_stream && st->ctx == ctx && st->inflight)
-			return true;
-	}
-	return false;
-}
-
 /* None of its streams has anything in flight. */
 static void ctx_free(struct session *s, uint16_t ctx)
 {
-	for (unsigned int i = 0; i < BACK_MAX_STREAMS; i++) {
-		struct stream *st = &s->streams[i];
-
-		if (!st->eng_stream || st->ctx != ctx)
-			continue;
-		vgpu_engine_stream_destroy(s->eng, st->eng_stream);
-		memset(st, 0, sizeof(*st));
-	}
+	streams_free_ctx(&s->streams, s->eng, ctx);
 	buffer_unmap_ctx(&s->bufs, ctx);
 }
 
@@ -166,15 +118,17 @@ static enum vgpu_status do_builtin(struct session *s,
 		if (status)
 			return status;
 	}
-	st = stream_find(s, req->ctx, req->stream);
+	st = stream_find(&s->streams, req->ctx, req->stream);
 	if (!st) {
-		status = stream_make(s, req->ctx, req->stream, &st);
+		status = stream_make(&s->streams, s->eng, req->ctx, req->stream,
+				     &st);
 		if (status)
 			return status;
 	}
 	fl = inflight_get(s, req);
 	fl->job.kernel = b->kernel;
 	fl->job.param = b->param;
+	fl->nr_bufs = VGPU_MAX_OPERANDS;
 	for (unsigned int i = 0; i < VGPU_MAX_OPERANDS; i++) {
 		fl->job.operand[i] = host[i];
 		fl->buf[i] = buf[i];
@@ -186,19 +140,25 @@ static enum vgpu_status do_builtin(struct session *s,
 
 static void do_fence(struct session *s, const struct vgpu_request *req)
 {
-	struct stream *st = stream_find(s, req->ctx, req->stream);
+	struct stream *st = stream_find(&s->streams, req->ctx, req->stream);
+	struct inflight *fl;
 
-	if (st)
-		submit(s, inflight_get(s, req), st);
-	else
+	if (!st) {
 		answer(s, req->id, req->op, VGPU_RSP_OK, 0, 0);
+		return;
+	}
+	fl = inflight_get(s, req);
+	fl->job.kernel = 0;
+	fl->job.param = 0;
+	memset(fl->job.operand, 0, sizeof(fl->job.operand));
+	submit(s, fl, st);
 }
 
 static void do_ctx_destroy(struct session *s, const struct vgpu_request *req)
 {
 	struct inflight *fl;
 
-	if (!ctx_busy(s, req->ctx)) {
+	if (!streams_busy(&s->streams, req->ctx)) {
 		ctx_free(s, req->ctx);
 		answer(s, req->id, req->op, VGPU_RSP_OK, 0, 0);
 		return;
@@ -235,7 +195,7 @@ static void do_info(struct session *s, const struct vgpu_request *req)
 
 void session_request(struct session *s, const struct vgpu_request *req)
 {
-	enum vgpu_status status = request_check(req, s->arena_len);
+	enum vgpu_status status = request_check(req, s->arena_len, s->kernels);
 	uint64_t value = 0;
 
 	s->stats->requests++;
@@ -286,7 +246,7 @@ static void finish_destroys(struct session *s)
 	while (*link) {
 		struct inflight *fl = *link;
 
-		if (ctx_busy(s, fl->ctx)) {
+		if (streams_busy(&s->streams, fl->ctx)) {
 			link = &fl->next;
 			continue;
 		}
@@ -297,29 +257,59 @@ static void finish_destroys(struct session *s)
 	}
 }
 
-void session_reap(struct session *s)
+/*
+ * After FAULT, TIMEOUT and DEVICE_LOST the engine is of no more use. One job is
+ * to blame, which need not be the first that comes back; nothing that comes
+ * back after the loss is said to be right.
+ */
+static enum vgpu_status note_loss(struct session *s, enum vgpu_status status)
 {
-	struct vgpu_job *next;
+	bool blamed = s->lost && s->lost != VGPU_RSP_DEVICE_LOST;
+	bool cause = status == VGPU_RSP_FAULT || status == VGPU_RSP_TIMEOUT;
 
-	for (struct vgpu_job *job = vgpu_engine_reap(s->eng); job; job = next) {
-		struct inflight *fl = job->owner;
-		enum vgpu_status status = job->status;
+	if (cause && !blamed)
+		return s->lost = status;
+	if (!s->lost && status != VGPU_RSP_DEVICE_LOST)
+		return status;
+	if (!s->lost)
+		s->lost = VGPU_RSP_DEVICE_LOST;
+	return VGPU_RSP_DEVICE_LOST;
+}
 
+static void job_done(struct session *s, struct vgpu_job *job)
+{
+	struct inflight *fl = job->owner;
+	enum vgpu_status status = job->status;
+
+	if (status > VGPU_RSP_MAX)
+		status = VGPU_RSP_INTERNAL;
+	status = note_loss(s, status);
+	for (unsigned int i = 0; i < fl->nr_bufs; i++)
+		fl->buf[i]->uses--;
+	fl->stream->inflight--;
+	s->stats->busy_ns += job->time_ns;
+	if (job->path < VGPU_NR_PATHS)
+		s->stats->path[job->path]++;
+	inflight_put(s, fl);
+	answer(s, fl->id, fl->op, status, job->time_ns, 0);
+}
+
+bool session_reap(struct session *s)
+{
+	struct vgpu_job *job, *next;
+
+	/* Nothing is with the engine, and it is not armed. */
+	if (!s->nr_inflight)
+		return false;
+	job = vgpu_engine_reap(s->eng);
+	if (!job)
+		return false;
+	for (; job; job = next) {
 		next = job->next;
-		if (status > VGPU_RSP_MAX)
-			status = VGPU_RSP_INTERNAL;
-		if (status == VGPU_RSP_FAULT || status == VGPU_RSP_TIMEOUT ||
-		    status == VGPU_RSP_DEVICE_LOST)
-			s->engine_lost = true;
-		for (unsigned int i = 0; i < VGPU_MAX_OPERANDS; i++)
-			if (fl->buf[i])
-				fl->buf[i]->uses--;
-		fl->stream->inflight--;
-		s->stats->busy_ns += job->time_ns;
-		inflight_put(s, fl);
-		answer(s, fl->id, fl->op, status, job->time_ns, 0);
+		job_done(s, job);
 	}
 	finish_destroys(s);
+	return true;
 }
 
 void session_lose(struct session *s)
@@ -332,13 +322,9 @@ void session_lose(struct session *s)
 
 void session_end(struct session *s)
 {
-	for (unsigned int i = 0; i < BACK_MAX_STREAMS; i++)
-		if (s->streams[i].eng_stream)
-			vgpu_engine_stream_destroy(s->eng,
-						   s->streams[i].eng_stream);
+	streams_free_all(&s->streams, s->eng);
 	buffer_unmap_all(&s->bufs);
 	free(s->pool);
-	memset(s->streams, 0, sizeof(s->streams));
 	s->pool = NULL;
 	s->free = NULL;
 }

@@ -24,24 +24,18 @@
 #include "limits.h"
 #include "ring.h"
 #include "stats.h"
-
-/* Free where eng_stream is NULL. */
-struct stream {
-	struct vgpu_engine_stream *eng_stream;
-	uint32_t inflight;
-	uint16_t ctx;
-	uint16_t id;
-};
+#include "stream.h"
 
 /*
- * A request in flight: a job that the engine has, or (stream NULL) a
- * CTX_DESTROY that waits. Free ones are linked by next.
+ * A request in flight: a job that the engine has, or a CTX_DESTROY that waits.
+ * Free ones, and those CTX_DESTROYs, are linked by next.
  */
 struct inflight {
 	struct vgpu_job job;
 	struct inflight *next;
 	struct stream *stream;
 	struct buffer *buf[VGPU_MAX_OPERANDS];
+	unsigned int nr_bufs;
 	uint16_t id;
 	uint16_t ctx;
 	uint8_t op;
@@ -50,10 +44,12 @@ struct inflight {
 
 /*
  * @arena, @arena_len: octets shared with the guest, written by INFO only
+ * @kernels: bits of enum vgpu_kernel that the guest may ask for
  * @ids: bitmap of the ids in flight
  * @destroys: CTX_DESTROYs that wait, linked by next
- * @engine_lost: a job came back with a status after which the engine is of no
- *	more use; the worker must end
+ * @lost: the engine is of no more use and the worker must end; why: FAULT or
+ *	TIMEOUT of the job to blame, DEVICE_LOST where none is (yet). VGPU_RSP_OK:
+ *	all is well
  */
 struct session {
 	struct ring *ring;
@@ -62,8 +58,9 @@ struct session {
 	uint8_t *arena;
 	uint32_t arena_len;
 	uint64_t mem_quota;
+	uint32_t kernels;
 	struct buffers bufs;
-	struct stream streams[BACK_MAX_STREAMS];
+	struct streams streams;
 	uint64_t ids[65536 / 64];
 	struct inflight *pool;
 	uint32_t pool_size;
@@ -72,7 +69,7 @@ struct session {
 	uint32_t nr_inflight;
 	struct vgpu_engine_info info;
 	uint64_t info_at;
-	bool engine_lost;
+	enum vgpu_status lost;
 };
 
 /*
@@ -84,8 +81,12 @@ bool session_init(struct session *s, uint32_t slots);
 /* req is private to the caller. */
 void session_request(struct session *s, const struct vgpu_request *req);
 
-/* Answers what the engine has finished. */
-void session_reap(struct session *s);
+/*
+ * Answers what the engine has finished; true where there was something. What
+ * comes back after the engine was lost is VGPU_RSP_DEVICE_LOST, but for the job
+ * to blame.
+ */
+bool session_reap(struct session *s);
 
 /*
  * Answers everything in flight with VGPU_RSP_DEVICE_LOST. The engine may still

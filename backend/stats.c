@@ -17,27 +17,46 @@ uint64_t stats_errors(const struct vgpu_stats *st)
 	return sum;
 }
 
+/* "NAME:count,..." of the counts that are not 0, from first on. */
+static void list_counts(char *out, size_t size, const char *const *names,
+			const uint64_t *count, unsigned int first,
+			unsigned int end)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (unsigned int i = first; i < end && len < size; i++)
+		if (count[i])
+			len += snprintf(out + len, size - len, "%s%s:%llu",
+					len ? "," : "", names[i],
+					(unsigned long long)count[i]);
+}
+
 void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st)
 {
-	static const char *const names[] = {
+	static const char *const statuses[] = {
 #define STATUS_NAME(name, code, err, text) [code] = #name,
 		VGPU_STATUS_LIST(STATUS_NAME)
 #undef STATUS_NAME
 	};
-	char by_status[1024] = "";
-	size_t len = 0;
+	static const char *const paths[] = {
+#define PATH_NAME(name, str) [VGPU_PATH_##name] = str,
+		VGPU_PATH_LIST(PATH_NAME)
+#undef PATH_NAME
+	};
+	char by_status[1024], by_path[512];
 
-	for (unsigned int i = VGPU_RSP_OK + 1; i <= VGPU_RSP_MAX; i++) {
-		if (!st->status[i])
-			continue;
-		len += snprintf(by_status + len, sizeof(by_status) - len,
-				"%s%s:%llu", len ? "," : "", names[i],
-				(unsigned long long)st->status[i]);
-	}
+	list_counts(by_status, sizeof(by_status), statuses, st->status,
+		    VGPU_RSP_OK + 1, VGPU_RSP_MAX + 1);
+	list_counts(by_path, sizeof(by_path), paths, st->path,
+		    VGPU_PATH_NONE + 1, VGPU_NR_PATHS);
 	log_event(LOG_INFO, "stats", F_NUM("domid", domid), F_NUM("dev", devid),
 		  F_NUM("requests", st->requests),
 		  F_NUM("errors", stats_errors(st)),
-		  F_STR("by_status", by_status), F_NUM("wakeups", st->wakeups),
+		  F_STR("by_status", by_status), F_STR("by_path", by_path),
+		  F_NUM("wakeups", st->wakeups), F_NUM("sleeps", st->sleeps),
+		  F_NUM("polls_hit", st->polls_hit),
+		  F_NUM("polls_vain", st->polls_vain),
 		  F_NUM("batches", st->batches),
 		  F_NUM("notify_sent", st->notify_sent),
 		  F_NUM("notify_suppressed", st->notify_suppressed),

@@ -11,10 +11,16 @@
 #include <stdint.h>
 #include <xen/io/vgpuif.h>
 
+#include "../cuda/engine.h"
+
 /*
  * @requests:	read from the ring
  * @status:	responses by enum vgpu_status
- * @wakeups:	how often the event channel woke the worker
+ * @path:	jobs that the engine has ended, by enum vgpu_path
+ * @wakeups:	events of the event channel that the worker has taken
+ * @sleeps:	how often it has slept
+ * @polls_hit, @polls_vain: how often it looked for work before it slept and
+ *		found some, and did not
  * @batches:	pushes of one or more responses
  * @notify_sent, @notify_suppressed: pushes that did and did not need an event
  * @busy_ns:	engine time of this device's jobs
@@ -23,7 +29,11 @@
 struct vgpu_stats {
 	uint64_t requests;
 	uint64_t status[VGPU_RSP_MAX + 1];
+	uint64_t path[VGPU_NR_PATHS];
 	uint64_t wakeups;
+	uint64_t sleeps;
+	uint64_t polls_hit;
+	uint64_t polls_vain;
 	uint64_t batches;
 	uint64_t notify_sent;
 	uint64_t notify_suppressed;

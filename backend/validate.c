@@ -76,11 +76,12 @@ static enum vgpu_status check_handle(const struct vgpu_handle_req *r)
 	return VGPU_RSP_OK;
 }
 
-static enum vgpu_status check_builtin(const struct vgpu_builtin_req *r)
+static enum vgpu_status check_builtin(const struct vgpu_builtin_req *r,
+				      uint32_t kernels)
 {
-	if (r->kernel >= 32 || !(BACK_KERNELS & (1u << r->kernel)))
+	if (r->kernel >= 32 || !(kernels & (1u << r->kernel)))
 		return VGPU_RSP_UNSUPPORTED;
-	/* VECTOR_ADD is the only one so far. */
+	/* All there are so far take what VECTOR_ADD takes. */
 	if (r->param_len || r->param)
 		return VGPU_RSP_INVALID;
 	for (unsigned int i = 1; i < VGPU_MAX_OPERANDS; i++)
@@ -90,7 +91,7 @@ static enum vgpu_status check_builtin(const struct vgpu_builtin_req *r)
 }
 
 enum vgpu_status request_check(const struct vgpu_request *req,
-			       uint32_t arena_len)
+			       uint32_t arena_len, uint32_t kernels)
 {
 	/* feature-quiet is not offered, so that QUIET is an unknown flag too. */
 	if (req->flags)
@@ -107,7 +108,7 @@ enum vgpu_status request_check(const struct vgpu_request *req,
 	case VGPU_OP_BUFFER_UNMAP:
 		return check_handle(&req->u.handle);
 	case VGPU_OP_BUILTIN:
-		return check_builtin(&req->u.builtin);
+		return check_builtin(&req->u.builtin, kernels);
 	case VGPU_OP_FENCE:
 	case VGPU_OP_CTX_DESTROY:
 		return ZERO(req->u.empty) ? VGPU_RSP_OK : VGPU_RSP_INVALID;
@@ -133,10 +134,11 @@ enum vgpu_status operand_check(const struct vgpu_operand *opnd,
 		return VGPU_RSP_ACCESS;
 	out->host = buf->data + opnd->offset;
 	out->count = opnd->count;
+	out->region = buf->region;
 	return VGPU_RSP_OK;
 }
 
 bool kernel_writes(uint16_t kernel, unsigned int i)
 {
-	return kernel == VGPU_KERNEL_VECTOR_ADD && i == 2;
+	return (BACK_KERNELS | BACK_DEBUG_KERNELS) & (1u << kernel) && i == 2;
 }

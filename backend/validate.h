@@ -15,11 +15,12 @@
 #include "buffer.h"
 
 /*
- * Checks all of a request that depends on nothing but itself, the limits and
- * the size of the arena in octets.
+ * Checks all of a request that depends on nothing but itself, the limits, the
+ * size of the arena in octets, and the kernels that this guest may ask for
+ * (bits of enum vgpu_kernel).
  */
 enum vgpu_status request_check(const struct vgpu_request *req,
-			       uint32_t arena_len);
+			       uint32_t arena_len, uint32_t kernels);
 
 /*
  * Checks an operand against its buffer (NULL: there is none) and resolves it.

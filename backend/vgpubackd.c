@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../xenstore-schema/values.h"
 #include "backd.h"
 #include "clock.h"
 #include "log.h"
@@ -33,6 +34,9 @@
 /* How many watch events are taken before children are looked at again. */
 #define WATCH_BATCH 4096
 
+#define STR(x) #x
+#define XSTR(x) STR(x)
+
 static struct backd backd;
 
 static void usage(FILE *to)
@@ -42,20 +46,33 @@ static void usage(FILE *to)
 	      "foreground; the log\n"
 	      "goes to stderr.\n"
 	      "\n"
-	      "  --engine auto|cpu|cuda   what runs the work; auto (the "
+	      "  --engine auto|cpu|cuda|remote:ADDRESS\n"
+	      "                           what runs the work; auto (the "
 	      "default) is cuda and,\n"
 	      "                           where it fails its sanity gate, cpu\n"
-	      "  --log-level error|warn|info|debug\n"
-	      "  --run-dir DIR            where the lock is (" RUN_DIR ")\n"
-	      "  --help, --version\n"
-	      "\n"
-	      "SIGTERM closes all devices and ends; SIGUSR1 logs statistics.\n",
+	      "  --poll-us N              longest time that a worker looks for "
+	      "work before it\n"
+	      "                           sleeps, microseconds, 0: never "
+	      "(" XSTR(
+		      BACK_POLL_US) ")\n"
+				    "  --max-mapped-pages N     of one device at a time "
+				    "(" XSTR(
+					    BACK_MAPPED_PAGES) ")\n"
+							       "  --debug-kernels          offer debug-fault, which costs a "
+							       "guest its worker\n"
+							       "  --log-level error|warn|info|debug\n"
+							       "  --run-dir DIR            where the lock is (" RUN_DIR
+							       ")\n"
+							       "  --help, --version\n"
+							       "\n"
+							       "SIGTERM closes all devices and ends; SIGUSR1 logs statistics.\n",
 	      to);
 }
 
 struct options {
 	const char *engine;
 	const char *run_dir;
+	struct policy policy;
 };
 
 static void bad_option(const char *option, const char *value)
@@ -65,11 +82,33 @@ static void bad_option(const char *option, const char *value)
 	exit(2);
 }
 
+static uint32_t number(const char *option, const char *text, uint32_t min,
+		       uint32_t max)
+{
+	uint64_t n;
+
+	if (!vgpu_parse_uint(text, strlen(text), max, &n) || n < min)
+		bad_option(option, text);
+	return n;
+}
+
 static void parse_options(int argc, char **argv, struct options *opt)
 {
-	enum { OPT_ENGINE = 1, OPT_LEVEL, OPT_RUN_DIR, OPT_HELP, OPT_VERSION };
+	enum {
+		OPT_ENGINE = 1,
+		OPT_POLL,
+		OPT_PAGES,
+		OPT_DEBUG,
+		OPT_LEVEL,
+		OPT_RUN_DIR,
+		OPT_HELP,
+		OPT_VERSION
+	};
 	static const struct option options[] = {
 		{"engine", required_argument, NULL, OPT_ENGINE},
+		{"poll-us", required_argument, NULL, OPT_POLL},
+		{"max-mapped-pages", required_argument, NULL, OPT_PAGES},
+		{"debug-kernels", no_argument, NULL, OPT_DEBUG},
 		{"log-level", required_argument, NULL, OPT_LEVEL},
 		{"run-dir", required_argument, NULL, OPT_RUN_DIR},
 		{"help", no_argument, NULL, OPT_HELP},
@@ -82,10 +121,21 @@ static void parse_options(int argc, char **argv, struct options *opt)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case OPT_ENGINE:
-			if (strcmp(optarg, "auto") && strcmp(optarg, "cpu") &&
-			    strcmp(optarg, "cuda"))
+			if (!offers_engine_ok(optarg))
 				bad_option("--engine", optarg);
 			opt->engine = optarg;
+			break;
+		case OPT_POLL:
+			opt->policy.poll_us = number("--poll-us", optarg, 0,
+						     BACK_MAX_POLL_US);
+			break;
+		case OPT_PAGES:
+			opt->policy.max_mapped_pages =
+				number("--max-mapped-pages", optarg, 1,
+				       BACK_MAX_MAPPED_PAGES);
+			break;
+		case OPT_DEBUG:
+			opt->policy.kernels |= BACK_DEBUG_KERNELS;
 			break;
 		case OPT_LEVEL:
 			if (!log_level_by_name(optarg, &level))
@@ -340,7 +390,13 @@ static int loop(struct backd *bd, int sigfd)
 
 int main(int argc, char **argv)
 {
-	struct options opt = {.engine = "auto", .run_dir = RUN_DIR};
+	struct options opt = {
+		.engine = "auto",
+		.run_dir = RUN_DIR,
+		.policy = {.poll_us = BACK_POLL_US,
+			   .max_mapped_pages = BACK_MAPPED_PAGES,
+			   .kernels = BACK_KERNELS},
+	};
 	int sigfd, rc;
 
 	parse_options(argc, argv, &opt);
@@ -349,7 +405,8 @@ int main(int argc, char **argv)
 	log_event(LOG_INFO, "start", F_STR("version", VGPU_VERSION),
 		  F_STR("engine", opt.engine), F_NUM("pid", getpid()));
 	connect_store(&backd);
-	offers_start(&backd.offers, opt.engine);
+	backd.policy = opt.policy;
+	offers_start(&backd.offers, opt.engine, opt.policy.kernels);
 	/* Where the probe could not even be started, the answer is there now. */
 	if (backd.offers.gpu[0].state == OFFER_FAILED)
 		fatal("cannot run vgpu-worker", backd.offers.gpu[0].why);

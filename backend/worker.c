@@ -5,8 +5,10 @@
  * One process a device, one thread (an engine may have more). Started by
  * vgpubackd with a socket at WORKER_FD (proto.h). It opens the Xen devices,
  * drops its privileges, opens the engine, filters its system calls, and only
- * then maps the guest's ring and arena. From there on one loop waits for the
- * supervisor, the event channel and the engine.
+ * then maps the guest's ring and arena. From there on one loop takes turns
+ * through ring and engine, without a system call as long as polling.h says so,
+ * and else sleeps until the supervisor, the event channel or the engine wakes
+ * it.
  *
  * It never speaks to xenstore, never blocks on a guest or on work, and holds
  * nothing that outlives it: its end unmaps and unbinds everything.
@@ -27,13 +29,21 @@
 #include "confine.h"
 #include "grants.h"
 #include "log.h"
+#include "polling.h"
 #include "probe.h"
 #include "proto.h"
 #include "ring.h"
 #include "session.h"
 
-/* Work still in the engine after this is given up, where the ring broke. */
+/* Work still in the engine after this is given up, where ring or engine broke. */
 #define BROKEN_DEADLINE_MS 2000
+
+/* How often a worker that does not sleep looks at its descriptors. */
+#define LOOK_NS 1000000
+
+#define REMOTE "remote:"
+
+enum { FD_SUPERVISOR, FD_EVTCHN, FD_ENGINE, NR_FDS };
 
 struct worker {
 	struct worker_config cfg;
@@ -42,7 +52,10 @@ struct worker {
 	struct ring ring;
 	void *ring_pages;
 	struct session session;
+	struct polling polling;
 	struct vgpu_stats stats;
+	struct pollfd fds[NR_FDS];
+	uint64_t looked_at;
 	bool stopping;
 	uint64_t stop_at;
 };
@@ -94,18 +107,62 @@ static void connect_xen(void)
 static void open_engine(void)
 {
 	const struct vgpu_engine_config cfg = {.gpu = w.cfg.gpu};
+	struct vgpu_engine_facts facts;
 	char why[VGPU_ENGINE_WHY] = "";
 
 	w.eng = vgpu_engine_open(w.cfg.engine, &cfg, why);
 	if (!w.eng)
 		failed(w.cfg.engine, why);
+	vgpu_engine_facts(w.eng, &facts);
+	log_event(LOG_INFO, "engine", F_STR("engine", w.cfg.engine),
+		  F_STR("runs", facts.engine), F_STR("device", facts.gpu_name),
+		  F_STR("tuning", facts.tuning));
+}
+
+/* May the engine reach what we map in place? Tried on pages of that kind. */
+static bool test_dma(void)
+{
+	size_t len = w.cfg.arena_pages * VGPUIF_PAGE_SIZE;
+	void *pages = grants_map_scattered(&w.grants, w.cfg.arena_pages);
+	char why[VGPU_ENGINE_WHY] = "the arena cannot be mapped twice";
+	bool passed = false;
+
+	if (pages) {
+		why[0] = '\0';
+		passed = vgpu_engine_region_test(w.eng, pages, len, why);
+		/* They are the guest's: what was tried is nothing to read. */
+		memset(pages, 0, len);
+		grants_unmap(&w.grants, pages, w.cfg.arena_pages);
+	}
+	log_event(LOG_INFO, "dma-test",
+		  F_STR("result", passed ? "passed" : "no-regions"),
+		  F_STR("why", why));
+	return passed;
+}
+
+static void init_session(void *arena)
+{
+	struct session *s = &w.session;
+
+	s->ring = &w.ring;
+	s->eng = w.eng;
+	s->stats = &w.stats;
+	s->arena = arena;
+	s->arena_len = w.cfg.arena_pages * VGPUIF_PAGE_SIZE;
+	s->mem_quota = w.cfg.mem_quota;
+	s->kernels = w.cfg.kernels;
+	s->bufs.grants = &w.grants;
+	s->bufs.eng = test_dma() ? w.eng : NULL;
+	s->bufs.stats = &w.stats;
+	s->bufs.max_pages = w.cfg.max_mapped_pages;
+	if (!session_init(s, RING_SIZE(&w.ring.back)))
+		failed("out of memory", "");
 }
 
 static void connect_guest(void)
 {
 	uint32_t order = w.cfg.ring_order;
 	xenevtchn_port_or_error_t port;
-	struct session *s = &w.session;
 	void *arena;
 
 	w.ring_pages = grants_map(&w.grants, w.cfg.ring_ref, 1u << order);
@@ -119,17 +176,14 @@ static void connect_guest(void)
 	if (port < 0)
 		failed("cannot bind to event-channel", strerror(errno));
 	ring_init(&w.ring, w.ring_pages, order, w.ring.xce, port, &w.stats);
-
-	s->ring = &w.ring;
-	s->eng = w.eng;
-	s->stats = &w.stats;
-	s->arena = arena;
-	s->arena_len = w.cfg.arena_pages * VGPUIF_PAGE_SIZE;
-	s->mem_quota = w.cfg.mem_quota;
-	s->bufs.grants = &w.grants;
-	s->bufs.stats = &w.stats;
-	if (!session_init(s, RING_SIZE(&w.ring.back)))
-		failed("out of memory", "");
+	init_session(arena);
+	polling_init(&w.polling, w.cfg.poll_us, &w.stats);
+	w.fds[FD_SUPERVISOR] =
+		(struct pollfd){.fd = WORKER_FD, .events = POLLIN};
+	w.fds[FD_EVTCHN] = (struct pollfd){.fd = xenevtchn_fd(w.ring.xce),
+					   .events = POLLIN};
+	w.fds[FD_ENGINE] =
+		(struct pollfd){.fd = vgpu_engine_fd(w.eng), .events = POLLIN};
 }
 
 static void disconnect_guest(void)
@@ -140,6 +194,9 @@ static void disconnect_guest(void)
 	xenevtchn_unbind(w.ring.xce, w.ring.port);
 	xenevtchn_close(w.ring.xce);
 	grants_close(&w.grants);
+	/* A lost engine may not be able to close; the process' end does it. */
+	if (w.session.lost)
+		_exit(0);
 	vgpu_engine_close(w.eng);
 }
 
@@ -150,15 +207,33 @@ static void stop(uint32_t deadline_ms)
 		return;
 	w.stopping = true;
 	w.stop_at = clock_ms() + deadline_ms;
+	w.fds[FD_EVTCHN].fd = -1;
+}
+
+static void say_broken(const char *why)
+{
+	log_event(LOG_ERROR, "broken", F_STR("why", why));
+	send_why(MSG_BROKEN, why);
 }
 
 static void broken(const char *why)
 {
 	if (w.stopping)
 		return;
-	log_event(LOG_ERROR, "broken", F_STR("why", why));
-	send_why(MSG_BROKEN, why);
+	say_broken(why);
 	stop(BROKEN_DEADLINE_MS);
+}
+
+static const char *lost_why(enum vgpu_status status)
+{
+	switch (status) {
+	case VGPU_RSP_FAULT:
+		return "the engine is lost: work faulted on the device";
+	case VGPU_RSP_TIMEOUT:
+		return "the engine is lost: work exceeded its time limit";
+	default:
+		return "the engine lost its device";
+	}
 }
 
 static void supervisor_readable(void)
@@ -184,67 +259,112 @@ static bool is_slow(uint8_t op)
 }
 
 /*
- * One turn through the ring: at most as many requests as it has slots, and at
- * most one slow one, so that a guest that never pauses cannot keep us from the
- * supervisor. True: nothing is left, the event channel will wake us.
+ * Takes at most as many requests as the ring has slots, and at most one slow
+ * one, so that a guest that never pauses cannot keep us from the supervisor.
+ * True: there was one.
  */
-static bool serve(void)
+static bool serve(bool *slow)
 {
-	uint32_t budget = RING_SIZE(&w.ring.back);
+	uint32_t left = RING_SIZE(&w.ring.back);
 	struct vgpu_request req;
-	bool idle;
+	bool worked = false;
 
-	while (budget-- && ring_next(&w.ring, &req)) {
+	while (left-- && !*slow && ring_next(&w.ring, &req)) {
 		session_request(&w.session, &req);
-		if (is_slow(req.op))
-			break;
+		*slow = is_slow(req.op);
+		worked = true;
 	}
-	ring_push(&w.ring);
-	idle = ring_idle(&w.ring);
 	if (w.ring.broken)
 		broken("the frontend moved the request producer index out of "
 		       "range");
-	return idle;
+	return worked;
+}
+
+/* One turn through engine and ring; its answers leave together. */
+static bool turn(bool *slow)
+{
+	bool worked = session_reap(&w.session);
+
+	/* What comes back now may still say who is to blame. */
+	if (w.session.lost)
+		stop(BROKEN_DEADLINE_MS);
+	if (!w.stopping && serve(slow))
+		worked = true;
+	ring_push(&w.ring);
+	return worked;
+}
+
+/* True: what could come now will wake us. */
+static bool may_sleep(void)
+{
+	if (!w.stopping && !ring_idle(&w.ring))
+		return false;
+	/* Jobs alone wake by the engine, and are reaped before it is idle. */
+	return !w.session.nr_inflight || vgpu_engine_arm(w.eng);
+}
+
+/* poll(2), and what it brings but for work. False: it does not work. */
+static bool look(int timeout)
+{
+	if (poll(w.fds, NR_FDS, timeout) < 0)
+		/* revents are those of the last time. */
+		return errno == EINTR;
+	if (w.fds[FD_SUPERVISOR].revents)
+		supervisor_readable();
+	if (w.fds[FD_EVTCHN].revents && !ring_event(&w.ring))
+		broken("the event channel failed");
+	return true;
+}
+
+static bool sleep_for_work(uint64_t now)
+{
+	bool ok = look(clock_until(w.stop_at, now / 1000000));
+
+	ring_awake(&w.ring);
+	w.looked_at = clock_ns();
+	polling_woken(&w.polling, w.looked_at);
+	return ok;
+}
+
+static bool look_by_the_way(uint64_t now)
+{
+	ring_awake(&w.ring);
+	if (now - w.looked_at < LOOK_NS)
+		return true;
+	w.looked_at = now;
+	return look(0);
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
 }
 
 static void run(void)
 {
-	enum { SUPERVISOR, EVTCHN, ENGINE, NR };
-	struct pollfd fds[NR] = {
-		[SUPERVISOR] = {.fd = WORKER_FD, .events = POLLIN},
-		[EVTCHN] = {.fd = xenevtchn_fd(w.ring.xce), .events = POLLIN},
-		[ENGINE] = {.fd = vgpu_engine_fd(w.eng), .events = POLLIN},
-	};
-	/* The guest may have queued requests before we were bound. */
-	bool idle = false;
-
 	for (;;) {
-		int timeout = idle && vgpu_engine_arm(w.eng) ?
-				      clock_until(w.stop_at, clock_ms()) :
-				      0;
+		bool slow = false;
+		bool worked = turn(&slow);
+		uint64_t now;
 
-		if (poll(fds, NR, timeout) < 0) {
-			/* revents are those of the last turn. */
-			if (errno == EINTR)
-				continue;
-			return broken("poll failed");
-		}
-		if (fds[SUPERVISOR].revents)
-			supervisor_readable();
-		session_reap(&w.session);
-		if (w.session.engine_lost)
-			broken("the engine lost its device");
-		if (w.stopping) {
-			ring_push(&w.ring);
-			if (!w.session.nr_inflight || clock_ms() >= w.stop_at)
-				return;
-			fds[EVTCHN].fd = -1;
-			idle = true;
+		if (w.stopping && !w.session.nr_inflight)
+			return;
+		if (polling_turn(&w.polling, worked) && !slow) {
+			if (!worked)
+				relax();
 			continue;
 		}
-		if (fds[EVTCHN].revents && !ring_event(&w.ring))
-			broken("the event channel failed");
-		idle = serve();
+		now = clock_ns();
+		if (w.stopping && now / 1000000 >= w.stop_at)
+			return;
+		if (!(polling_sleep(&w.polling, now) && may_sleep() ?
+			      sleep_for_work(now) :
+			      look_by_the_way(now)))
+			return broken("poll failed");
 	}
 }
 
@@ -255,7 +375,9 @@ static void check_config(ssize_t len, const struct msg *m)
 	if (len != sizeof(*m) || m->type != MSG_CONFIG ||
 	    c->ring_order > VGPUIF_MAX_RING_PAGE_ORDER || !c->arena_pages ||
 	    c->arena_pages > VGPUIF_MAX_ARENA_PAGES ||
-	    c->log_level > LOG_DEBUG ||
+	    c->log_level > LOG_DEBUG || c->poll_us > BACK_MAX_POLL_US ||
+	    !c->max_mapped_pages ||
+	    c->max_mapped_pages > BACK_MAX_MAPPED_PAGES ||
 	    !memchr(c->engine, '\0', sizeof(c->engine))) {
 		fputs("vgpu-worker: started by hand? vgpubackd starts it\n",
 		      stderr);
@@ -268,6 +390,7 @@ static int serve_main(void)
 	pid_t supervisor = getppid();
 	char why[WORKER_WHY];
 	struct msg m;
+	bool remote;
 
 	/* A terminal sends ^C to us too; it is the supervisor's to act on. */
 	signal(SIGINT, SIG_IGN);
@@ -280,13 +403,16 @@ static int serve_main(void)
 	if (!confine_privileges(supervisor, why, sizeof(why)))
 		failed("cannot drop privileges", why);
 	open_engine();
-	if (!confine_syscalls(why, sizeof(why)))
+	remote = !strncmp(w.cfg.engine, REMOTE, strlen(REMOTE));
+	if (!confine_syscalls(remote, why, sizeof(why)))
 		failed("cannot filter system calls", why);
 	connect_guest();
 	send_msg(&(struct msg){.type = MSG_READY});
 
 	run();
 
+	if (w.session.lost)
+		say_broken(lost_why(w.session.lost));
 	if (w.session.nr_inflight) {
 		/*
 		 * The engine still works in the guest's pages, so nothing can
@@ -305,7 +431,7 @@ static int serve_main(void)
 static void usage(FILE *to)
 {
 	fputs("usage: vgpu-worker (started by vgpubackd)\n"
-	      "       vgpu-worker --probe [--engine auto|cpu|cuda] [--gpu N]\n"
+	      "       vgpu-worker --probe [--engine ENGINE] [--gpu N]\n"
 	      "  --probe     pass an engine's sanity gate and print what it "
 	      "is\n"
 	      "  --help, --version\n",

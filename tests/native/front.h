@@ -7,8 +7,9 @@
  * vgpufront_parse.c; here is what a kernel would do around them. It keeps to
  * vgpuif.h: tests that want to break a rule reach into the structure.
  *
- * One thread, but for two that may share a connected front: one that submits
- * (front_put, front_push) and one that takes responses (front_get, front_next).
+ * One thread, but for two that may share a connected front whose member shared
+ * was set before: one that submits (front_put, front_push) and one that takes
+ * responses (front_get, front_next).
  */
 #ifndef NATIVE_FRONT_H
 #define NATIVE_FRONT_H
@@ -48,8 +49,10 @@ struct front_limits {
 };
 
 /*
- * @lock: around all calls for the ring
+ * @shared: two threads use it
+ * @lock: around all calls for the ring, where two threads make them
  * @polling: look at the ring until there is something, never ask for an event
+ *	and make no system call
  * @owed: the port was taken and not unmasked
  */
 struct front {
@@ -74,6 +77,7 @@ struct front {
 	evtchn_port_t port;
 	bool granted;
 
+	bool shared;
 	pthread_mutex_t lock;
 	struct vgpufront_ring ring;
 	bool polling;

@@ -5,13 +5,15 @@
 # whole paths; three times: as it is, with ASan and UBSan, with TSan.
 
 NATIVE_STORE := $(addprefix tests/native/,libxenstore.o client.o)
-NATIVE_GUEST := $(addprefix tests/native/,libxengnttab.o libxenevtchn.o client.o)
+NATIVE_GUEST := $(addprefix tests/native/,libxengnttab.o libxenevtchn.o client.o \
+	regions.o)
 NATIVE_WORLD := $(addprefix tests/native/,world.o broker.o broker_nodes.o \
 	broker_store.o broker_grants.o broker_ports.o libxenstore.o \
 	libxengnttab.o libxenevtchn.o client.o)
 NATIVE_FRONT := $(addprefix tests/native/,front.o buffer.o memory.o path.o) \
 	$(FRONT_CORE_OBJ:$(B)/obj/%=%)
-NATIVE_TESTS := $(addprefix test_native_,xen store path faults)
+NATIVE_TESTS := $(addprefix test_native_,xen store path faults polling engine \
+	remote)
 NATIVE_SRC_OBJS := $(sort $(NATIVE_STORE) $(NATIVE_GUEST) $(NATIVE_WORLD) \
 	$(NATIVE_FRONT) $(NATIVE_TESTS:%=tests/native/%.o))
 
@@ -42,11 +44,12 @@ $(B)/native/$(1)/bin/vgpubackd: $$(call native-objs-$(1),$(NATIVE_BACKD) $(NATIV
 	$$(call link,$(2) $$^ -lpthread)
 
 $(B)/native/$(1)/libexec/vgpu-worker: $$(call native-objs-$(1),$(NATIVE_WORKER) $(NATIVE_GUEST) $(4))
-	$$(call link,$(2) $(if $(4),-Wl$$(comma)--wrap=seccomp_rule_add) $$^ -lseccomp $(ENGINE_LIBS))
+	$$(call link,$(2) $(if $(4),-Wl$$(comma)--wrap=seccomp_rule_add) -Wl$$(comma)--wrap=vgpu_engine_open $$^ -lseccomp $(ENGINE_LIBS))
 
 $(NATIVE_TESTS:%=$(B)/native/$(1)/bin/%): $(B)/native/$(1)/bin/%: \
 		$$(call native-objs-$(1),tests/native/%.o $(NATIVE_WORLD) $(NATIVE_FRONT)) \
-		| $(B)/native/$(1)/bin/vgpubackd $(B)/native/$(1)/libexec/vgpu-worker
+		| $(B)/native/$(1)/bin/vgpubackd $(B)/native/$(1)/libexec/vgpu-worker \
+		$(B)/bin/vgpu-engined $(FAKE_LIBS)
 	$$(call link,$(2) $$^ -lcmocka -lpthread)
 
 ifeq ($$(HAVE_XEN),y)

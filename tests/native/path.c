@@ -6,7 +6,10 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "vgpu_nodes.h"
 
 struct world w;
 struct front f;
@@ -18,13 +21,18 @@ void path_guest(struct front *front, uint32_t domid)
 	assert_true(front_open(front, domid, 0));
 }
 
+int path_begin_with(const char *engine, const char *const *options)
+{
+	world_start(&w);
+	world_backend_start(&w, engine, options);
+	path_guest(&f, GUEST);
+	return 0;
+}
+
 int path_begin(void **state)
 {
 	(void)state;
-	world_start(&w);
-	world_backend_start(&w, "cpu", NULL);
-	path_guest(&f, GUEST);
-	return 0;
+	return path_begin_with("cpu", NULL);
 }
 
 int path_end(void **state)
@@ -167,4 +175,96 @@ void path_flood(struct front *front, const struct vectors *v, unsigned int n,
 		assert_true(front_put(front, &req) >= 0);
 	}
 	front_push(front);
+}
+
+bool path_error_says(const char *part)
+{
+	char *text = world_back_read(&w, GUEST, 0, VGPU_NODE_ERROR);
+	bool ok = text && strstr(text, part);
+
+	if (!ok)
+		print_error("error is \"%s\", not \"...%s...\"\n",
+			    text ? text : "", part);
+	free(text);
+	return ok;
+}
+
+unsigned int path_settle(struct front *front, unsigned int *answered)
+{
+	unsigned int given_up = 0;
+	struct vgpu_response rsp;
+
+	*answered = 0;
+	while (front_get(front, &rsp) > 0) {
+		assert_true(rsp.status == VGPU_RSP_OK ||
+			    rsp.status == VGPU_RSP_DEVICE_LOST);
+		++*answered;
+	}
+	for (unsigned int id = 0; id < VGPUFRONT_MAX_SLOTS; id++)
+		given_up += id < RING_SIZE(&front->ring.front) &&
+			    vgpufront_ring_abort(&front->ring, id);
+	return *answered + given_up;
+}
+
+void path_recovers(struct vectors *v)
+{
+	struct vgpu_request req;
+
+	path_nothing_left(GUEST);
+	vectors_free(&f, v);
+	assert_true(front_drop(&f));
+	assert_int_equal(world_count(&w, GUEST).grants, 0);
+	assert_true(front_restart(&f));
+	path_connect(&f);
+	vectors_make(&f, v, 1, 1000, 0, true);
+	req = add_request(&v->a, &v->b, &v->c, v->n);
+	assert_int_equal(front_call(&f, &req, NULL), VGPU_RSP_OK);
+	vectors_check(v);
+	vectors_unmap(&f, v);
+	vectors_free(&f, v);
+	path_disconnect(&f);
+}
+
+char *path_log(const char *part)
+{
+	char path[96], line[2048], *last = NULL;
+	FILE *log;
+
+	snprintf(path, sizeof(path), "%s/backend.log", w.dir);
+	log = fopen(path, "re");
+	assert_non_null(log);
+	while (fgets(line, sizeof(line), log)) {
+		if (!strstr(line, part))
+			continue;
+		free(last);
+		last = strdup(line);
+	}
+	fclose(log);
+	return last;
+}
+
+bool path_log_says(const char *part, const char *more)
+{
+	char *line = path_log(part);
+	bool ok = line && strstr(line, more);
+
+	if (!ok)
+		print_error("no \"%s\" in: %s\n", more, line ? line : part);
+	free(line);
+	return ok;
+}
+
+uint64_t path_stat(const char *key)
+{
+	char *line = path_log("event=stats"), field[64];
+	const char *at;
+	uint64_t n;
+
+	assert_non_null(line);
+	snprintf(field, sizeof(field), " %s=", key);
+	at = strstr(line, field);
+	assert_non_null(at);
+	n = strtoull(at + strlen(field), NULL, 10);
+	free(line);
+	return n;
 }

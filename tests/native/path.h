@@ -24,6 +24,8 @@ extern struct front f;
 
 /* Setup and teardown of a test. Whatever it did, nothing must be left. */
 int path_begin(void **state);
+/* The same for a setup of one's own, with another backend than cpu, NULL. */
+int path_begin_with(const char *engine, const char *const *options);
 int path_end(void **state);
 
 #define PATH_TEST(name)                                                        \
@@ -65,5 +67,25 @@ struct vgpu_request vectors_share(const struct vectors *v, unsigned int stream,
 /* Puts n such requests, stream after stream, and publishes them. */
 void path_flood(struct front *front, const struct vectors *v, unsigned int n,
 		unsigned int streams);
+
+/* The guest's device has an error node with this in it. */
+bool path_error_says(const char *part);
+
+/*
+ * What a frontend does with a backend that has closed: takes the answers that
+ * are there, gives up the rest. The number of both; each status is OK or
+ * "device lost".
+ */
+unsigned int path_settle(struct front *front, unsigned int *answered);
+
+/* The backend has closed: all grants can be ended, then all works again. */
+void path_recovers(struct vectors *v);
+
+/* The last line of the backend's log with part in it, allocated, or NULL. */
+char *path_log(const char *part);
+/* The last line with part in it also has more in it. */
+bool path_log_says(const char *part, const char *more);
+/* A number of the last event=stats, which a worker's end writes. */
+uint64_t path_stat(const char *key);
 
 #endif /* NATIVE_PATH_H */

@@ -18,60 +18,6 @@
 
 #include "vgpu_nodes.h"
 
-static bool error_says(const char *part)
-{
-	char *text = world_back_read(&w, GUEST, 0, VGPU_NODE_ERROR);
-	bool ok = text && strstr(text, part);
-
-	if (!ok)
-		print_error("error is \"%s\", not \"...%s...\"\n",
-			    text ? text : "", part);
-	free(text);
-	return ok;
-}
-
-/*
- * What a frontend does with a backend that has closed: takes the answers that
- * are there, gives up the rest. The number of both; each status is OK or
- * "device lost".
- */
-static unsigned int settle(struct front *front, unsigned int *answered)
-{
-	unsigned int given_up = 0;
-	struct vgpu_response rsp;
-
-	*answered = 0;
-	while (front_get(front, &rsp) > 0) {
-		assert_true(rsp.status == VGPU_RSP_OK ||
-			    rsp.status == VGPU_RSP_DEVICE_LOST);
-		++*answered;
-	}
-	for (unsigned int id = 0; id < VGPUFRONT_MAX_SLOTS; id++)
-		given_up += id < RING_SIZE(&front->ring.front) &&
-			    vgpufront_ring_abort(&front->ring, id);
-	return *answered + given_up;
-}
-
-/* The backend has closed: all grants can be ended, then all works again. */
-static void recovers(struct vectors *v)
-{
-	struct vgpu_request req;
-
-	path_nothing_left(GUEST);
-	vectors_free(&f, v);
-	assert_true(front_drop(&f));
-	assert_int_equal(world_count(&w, GUEST).grants, 0);
-	assert_true(front_restart(&f));
-	path_connect(&f);
-	vectors_make(&f, v, 1, 1000, 0, true);
-	req = add_request(&v->a, &v->b, &v->c, v->n);
-	assert_int_equal(front_call(&f, &req, NULL), VGPU_RSP_OK);
-	vectors_check(v);
-	vectors_unmap(&f, v);
-	vectors_free(&f, v);
-	path_disconnect(&f);
-}
-
 /* Its main thread, which alone answers, stands still. */
 static void freeze(pid_t pid)
 {
@@ -109,10 +55,10 @@ static void killed_worker_is_replaced(void **state)
 	path_flood(&f, &v, 64, 4);
 	kill(worker, SIGKILL);
 	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
-	assert_true(error_says("signal 9"));
-	assert_int_equal(settle(&f, &answered), 463);
+	assert_true(path_error_says("signal 9"));
+	assert_int_equal(path_settle(&f, &answered), 463);
 	assert_in_range(answered, 0, 399);
-	recovers(&v);
+	path_recovers(&v);
 }
 
 static void detach_answers_and_ends(void **state)
@@ -126,7 +72,7 @@ static void detach_answers_and_ends(void **state)
 	path_flood(&f, &v, 300, 4);
 	world_detach(&w, GUEST, 0);
 	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
-	assert_int_equal(settle(&f, &answered), 300);
+	assert_int_equal(path_settle(&f, &answered), 300);
 	path_nothing_left(GUEST);
 	vectors_free(&f, &v);
 	assert_true(front_drop(&f));
@@ -148,8 +94,8 @@ static void front_may_close_with_work_in_flight(void **state)
 	path_flood(&f, &v, 300, 4);
 	assert_true(front_state(&f, XenbusStateClosing));
 	assert_true(front_wait_back(&f, XenbusStateClosed));
-	assert_int_equal(settle(&f, &answered), 300);
-	recovers(&v);
+	assert_int_equal(path_settle(&f, &answered), 300);
+	path_recovers(&v);
 }
 
 static void sigterm_closes_all(void **state)
@@ -163,7 +109,7 @@ static void sigterm_closes_all(void **state)
 	path_flood(&f, &v, 300, 4);
 	assert_int_equal(world_backend_end(&w, SIGTERM), 0);
 	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
-	assert_int_equal(settle(&f, &answered), 300);
+	assert_int_equal(path_settle(&f, &answered), 300);
 	path_nothing_left(GUEST);
 	assert_int_equal(world_count(&w, 0).ports, 0);
 	vectors_free(&f, &v);
@@ -190,8 +136,8 @@ static void killed_daemon_takes_its_workers_along(void **state)
 	world_backend_start(&w, "cpu", NULL);
 	/* It finds "Connected" and nothing behind it. */
 	assert_true(front_wait_back(&f, XenbusStateInitWait));
-	assert_int_equal(settle(&f, &answered), 100);
-	recovers(&v);
+	assert_int_equal(path_settle(&f, &answered), 100);
+	path_recovers(&v);
 }
 
 static void destroyed_domain_is_let_go(void **state)
@@ -342,8 +288,8 @@ static void ring_that_breaks_closes_the_device(void **state)
 	f.ring.front.sring->req_prod += 5000;
 	xenevtchn_notify(f.evt, f.port);
 	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
-	assert_true(error_says("producer index"));
-	recovers(&v);
+	assert_true(path_error_says("producer index"));
+	path_recovers(&v);
 }
 
 /* Everything right but for one node. */
@@ -355,7 +301,7 @@ static void refused_with(const char *node, uint64_t value, const char *why)
 	assert_true(front_write(&f, node, value));
 	assert_true(front_state(&f, XenbusStateInitialised));
 	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
-	assert_true(error_says(why));
+	assert_true(path_error_says(why));
 	path_nothing_left(GUEST);
 	assert_int_equal(world_count(&w, 0).ports, 0);
 	assert_true(front_drop(&f));

@@ -301,6 +301,7 @@ static void two_threads_share_a_front(void **state)
 
 	(void)state;
 	path_connect(&f);
+	f.shared = true;
 	vectors_make(&f, &v, 1, 100, 0, false);
 	assert_int_equal(pthread_create(&t.thread, NULL, take, &t), 0);
 	for (unsigned int i = 0; i < t.want;) {

@@ -24,6 +24,8 @@
 /* The broker's socket, and the domain that a process is of. */
 #define NX_ENV_SOCKET "VGPU_NATIVE_XEN"
 #define NX_ENV_DOMID "VGPU_NATIVE_DOMID"
+/* Set: a worker's engine is one that can make no region (regions.c). */
+#define NX_ENV_NO_REGIONS "VGPU_NATIVE_NO_REGIONS"
 
 #define NX_MAX_DOMAINS 16
 #define NX_MAX_PORTS 128

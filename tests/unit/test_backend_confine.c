@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@
 #include "confine.h"
 
 /* The status that a child ends with. */
-static int confined(bool (*tries)(void))
+static int confined(bool (*tries)(void), bool connects)
 {
 	pid_t pid = fork();
 	char why[256];
@@ -33,21 +34,21 @@ static int confined(bool (*tries)(void))
 
 	assert_true(pid >= 0);
 	if (!pid)
-		_exit(!confine_syscalls(why, sizeof(why)) ? 2 :
-		      tries()				  ? 0 :
-							    1);
+		_exit(!confine_syscalls(connects, why, sizeof(why)) ? 2 :
+		      tries()					    ? 0 :
+								      1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
 }
 
 static void allowed(bool (*tries)(void))
 {
-	assert_int_equal(confined(tries), 0);
+	assert_int_equal(confined(tries, false), 0);
 }
 
 static void deadly(bool (*tries)(void))
 {
-	int status = confined(tries);
+	int status = confined(tries, false);
 
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGSYS);
@@ -83,6 +84,20 @@ static bool tries_limits(void)
 static bool tries_sockets(void)
 {
 	return refused(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+/* An engine elsewhere: a way out, and no way in. */
+static bool tries_to_connect(void)
+{
+	const struct sockaddr_un to = {.sun_family = AF_UNIX,
+				       .sun_path = "/nowhere/at/all"};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	return fd >= 0 &&
+	       connect(fd, (const struct sockaddr *)&to, sizeof(to)) == -1 &&
+	       errno == ENOENT &&
+	       refused(bind(fd, (const struct sockaddr *)&to, sizeof(to))) &&
+	       refused(listen(fd, 1)) && refused(accept(fd, NULL, NULL));
 }
 
 static bool tries_execve(void)
@@ -137,6 +152,13 @@ static void others_are_out_of_reach(void **state)
 	allowed(tries_sockets);
 }
 
+static void remote_engine_is_within_reach(void **state)
+{
+	(void)state;
+	assert_int_equal(confined(tries_to_connect, true), 0);
+	assert_int_equal(confined(tries_signals, true), 0);
+}
+
 static void what_is_deadly(void **state)
 {
 	(void)state;
@@ -153,7 +175,7 @@ static void honest_work_goes_on(void **state)
 	(void)state;
 	allowed(tries_honest_work);
 	/* A crash of the engine ends as one. */
-	status = confined(tries_abort);
+	status = confined(tries_abort, false);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }
@@ -162,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(others_are_out_of_reach),
+		cmocka_unit_test(remote_engine_is_within_reach),
 		cmocka_unit_test(what_is_deadly),
 		cmocka_unit_test(honest_work_goes_on),
 	};

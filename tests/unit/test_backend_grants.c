@@ -195,6 +195,35 @@ static void count_is_bounded(void **state)
 	assert_int_equal(maps, 0);
 }
 
+/* For each size: every page once, and none where a chip could run through. */
+static void scattered_has_no_neighbours(void **state)
+{
+	(void)state;
+	for (uint32_t nr = 1; nr <= VGPUIF_MAX_ARENA_PAGES; nr++) {
+		uint64_t sum = 0;
+
+		mapped = 0;
+		assert_int_equal(map(nr, false), VGPU_RSP_OK);
+		assert_non_null(grants_map_scattered(&g, nr));
+		assert_int_equal(last_count, nr);
+		assert_int_equal(last_prot, PROT_READ | PROT_WRITE);
+		for (uint32_t i = 0; i < nr; i++) {
+			int64_t step = (int64_t)last_refs[i] -
+				       (i ? last_refs[i - 1] : 0);
+
+			sum += last_refs[i];
+			assert_int_not_equal(step, 1);
+			if (nr >= 4)
+				assert_int_not_equal(step, -1);
+		}
+		assert_int_equal(sum, nr * 1000 + (uint64_t)nr * (nr - 1) / 2);
+	}
+	mapped = 0;
+	assert_int_equal(map(VGPUIF_MAX_ARENA_PAGES + 1, false), VGPU_RSP_OK);
+	assert_null(grants_map_scattered(&g, VGPUIF_MAX_ARENA_PAGES + 1));
+	assert_null(grants_map_scattered(&g, 0));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -210,6 +239,7 @@ int main(void)
 		TEST(directory_refused),
 		TEST(page_refused),
 		TEST(count_is_bounded),
+		TEST(scattered_has_no_neighbours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

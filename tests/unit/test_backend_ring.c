@@ -154,6 +154,36 @@ static void idle_asks_for_the_next_request(void **state)
 	assert_true(publish());
 }
 
+/* A backend that polls is never sent an event, and loses no request. */
+static void polling_asks_for_nothing(void **state)
+{
+	(void)state;
+	/* Not even for the first one. */
+	ring_awake(&ring);
+	for (uint16_t id = 0; id < 100; id++) {
+		struct vgpu_response rsp;
+
+		put(id);
+		assert_false(publish());
+		assert_int_equal(drain(), 1);
+		ring_push(&ring);
+		RING_COPY_RESPONSE(&front, front.rsp_cons, &rsp);
+		front.rsp_cons++;
+	}
+	/* Woken by something else than a request. */
+	assert_true(ring_idle(&ring));
+	ring_awake(&ring);
+	put(1);
+	put(2);
+	assert_false(publish());
+	assert_false(ring_idle(&ring));
+	drain();
+	/* Asleep, it does ask. */
+	assert_true(ring_idle(&ring));
+	put(3);
+	assert_true(publish());
+}
+
 static void unmasks_only_when_idle(void **state)
 {
 	(void)state;
@@ -283,6 +313,7 @@ int main(void)
 		cmocka_unit_test_setup(one_event_a_batch, setup),
 		cmocka_unit_test_setup(no_event_where_none_is_wanted, setup),
 		cmocka_unit_test_setup(idle_asks_for_the_next_request, setup),
+		cmocka_unit_test_setup(polling_asks_for_nothing, setup),
 		cmocka_unit_test_setup(unmasks_only_when_idle, setup),
 		cmocka_unit_test_setup(foreign_port_is_not_ours, setup),
 		cmocka_unit_test_setup(wraps_around, setup),

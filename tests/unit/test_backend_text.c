@@ -65,7 +65,7 @@ static struct offers offers;
 static void start(const char *engine)
 {
 	spawned[0] = '\0';
-	offers_start(&offers, engine);
+	offers_start(&offers, engine, BACK_KERNELS);
 }
 
 #define CPU "engine cpu\ngpu-name A B\nbuiltins vector-add\ngpu-memory 1024\n"
@@ -120,7 +120,7 @@ static void offer_publishes_what_is_implemented(void **state)
 	int found = 0;
 
 	(void)state;
-	assert_true(offer_parse(&offer, text));
+	assert_true(offer_parse(&offer, text, BACK_KERNELS));
 	n = offer_nodes(&offer, nodes);
 	assert_true(n <= OFFER_NODES);
 	for (unsigned int i = 0; i < n; i++) {
@@ -153,6 +153,60 @@ static void offer_publishes_what_is_implemented(void **state)
 	assert_int_equal(found, 6);
 }
 
+static void debug_kernels_are_offered_when_asked_for(void **state)
+{
+	char text[] = "engine cpu\ngpu-name x\ngpu-memory 1\n"
+		      "builtins vector-add\n";
+	char again[sizeof(text)];
+	struct offer offer = {0};
+
+	(void)state;
+	strcpy(again, text);
+	assert_true(offer_parse(&offer, text, BACK_KERNELS));
+	assert_string_equal(offer.fact[FACT_BUILTINS], "vector-add");
+	assert_true(
+		offer_parse(&offer, again, BACK_KERNELS | BACK_DEBUG_KERNELS));
+	assert_string_equal(offer.fact[FACT_BUILTINS],
+			    "vector-add debug-fault");
+}
+
+static void engine_names(void **state)
+{
+	char name[WORKER_ENGINE_NAME + 1];
+
+	(void)state;
+	assert_true(offers_engine_ok("auto"));
+	assert_true(offers_engine_ok("cpu"));
+	assert_true(offers_engine_ok("cuda"));
+	assert_true(offers_engine_ok("remote:/dev/vport0p1"));
+	assert_false(offers_engine_ok("remote"));
+	assert_false(offers_engine_ok("remote:"));
+	assert_false(offers_engine_ok("opencl"));
+	assert_false(offers_engine_ok(""));
+	/* What a worker's configuration has no room for. */
+	memset(name, 'x', sizeof(name));
+	memcpy(name, "remote:", 7);
+	name[WORKER_ENGINE_NAME] = '\0';
+	assert_false(offers_engine_ok(name));
+	name[WORKER_ENGINE_NAME - 1] = '\0';
+	assert_true(offers_engine_ok(name));
+}
+
+/* A host whose engine is elsewhere has no other to fall back to. */
+static void remote_does_not_fall_back(void **state)
+{
+	(void)state;
+	start("remote:unix:/s");
+	assert_string_equal(spawned, "remote:unix:/s/0 ");
+	probe_says(&offers, "why cannot connect\n");
+	assert_true(offers.fatal);
+	/* The node says what runs the work, not how it is reached. */
+	start("remote:unix:/s");
+	probe_says(&offers, CUDA);
+	assert_string_equal(offers.engine, "remote:unix:/s");
+	assert_string_equal(offers_get(&offers, 0)->fact[FACT_ENGINE], "cuda");
+}
+
 static void offer_needs_its_facts(void **state)
 {
 	struct offer offer = {0};
@@ -160,9 +214,9 @@ static void offer_needs_its_facts(void **state)
 	char wild[] = "engine cpu\ngpu-memory 1\ngpu-name a\033b\xc3\nnoise\n";
 
 	(void)state;
-	assert_false(offer_parse(&offer, text));
+	assert_false(offer_parse(&offer, text, BACK_KERNELS));
 	assert_int_equal(offer.state, OFFER_FAILED);
-	assert_true(offer_parse(&offer, wild));
+	assert_true(offer_parse(&offer, wild, BACK_KERNELS));
 	assert_string_equal(offer.fact[FACT_GPU_NAME], "a?b?");
 }
 
@@ -261,6 +315,9 @@ int main(void)
 		cmocka_unit_test(log_escapes),
 		cmocka_unit_test(log_cuts),
 		cmocka_unit_test(offer_publishes_what_is_implemented),
+		cmocka_unit_test(debug_kernels_are_offered_when_asked_for),
+		cmocka_unit_test(engine_names),
+		cmocka_unit_test(remote_does_not_fall_back),
 		cmocka_unit_test(offer_needs_its_facts),
 		cmocka_unit_test(auto_falls_back_to_cpu),
 		cmocka_unit_test(cuda_does_not_fall_back),

@@ -259,7 +259,7 @@ static void each_rule(void **state)
 		for (int c = 0; c < 3; c++)
 			memcpy((uint8_t *)&r + rule->change[c].offset,
 			       &rule->change[c].value, rule->change[c].size);
-		got = request_check(&r, ARENA);
+		got = request_check(&r, ARENA, BACK_KERNELS);
 		if (got != rule->want)
 			fail_msg("%s: status %d, want %d", rule->name, got,
 				 rule->want);
@@ -273,6 +273,7 @@ static struct buffer buffer(bool read_only)
 {
 	return (struct buffer){.data = page + 4,
 			       .base = page,
+			       .region = (void *)page,
 			       .length = 100,
 			       .used = true,
 			       .read_only = read_only};
@@ -325,6 +326,7 @@ static void each_operand_rule(void **state)
 			continue;
 		assert_ptr_equal(out.host, page + 4 + rule->offset);
 		assert_int_equal(out.count, rule->count);
+		assert_ptr_equal(out.region, buf.region);
 	}
 }
 
@@ -353,6 +355,24 @@ static void alignment_counts_first_offset(void **state)
 	assert_int_equal(operand_check(&opnd, &buf, false, &out), VGPU_RSP_OK);
 }
 
+static void debug_kernels_are_asked_for(void **state)
+{
+	struct vgpu_request r = good(VGPU_OP_BUILTIN);
+
+	(void)state;
+	r.u.builtin.kernel = VGPU_KERNEL_DEBUG_FAULT;
+	assert_int_equal(request_check(&r, ARENA, BACK_KERNELS),
+			 VGPU_RSP_UNSUPPORTED);
+	assert_int_equal(
+		request_check(&r, ARENA, BACK_KERNELS | BACK_DEBUG_KERNELS),
+		VGPU_RSP_OK);
+	/* It is held to the rules of VECTOR_ADD. */
+	r.u.builtin.operand[2].count--;
+	assert_int_equal(request_check(&r, ARENA, BACK_DEBUG_KERNELS),
+			 VGPU_RSP_INVALID);
+	assert_true(kernel_writes(VGPU_KERNEL_DEBUG_FAULT, 2));
+}
+
 static void only_the_third_operand_is_written(void **state)
 {
 	(void)state;
@@ -368,6 +388,7 @@ int main(void)
 		cmocka_unit_test(each_operand_rule),
 		cmocka_unit_test(operand_without_buffer),
 		cmocka_unit_test(alignment_counts_first_offset),
+		cmocka_unit_test(debug_kernels_are_asked_for),
 		cmocka_unit_test(only_the_third_operand_is_written),
 	};
 

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/*
+ * bench.c - vgpu-bench: how close the product comes to the machine
+ *
+ * Measures, in one run: what two processes need for a round trip at best; the
+ * vector add without any of this, by CUDA or by threads; then the same through
+ * frontend ring, unmodified backend and engine, without Xen (../native/). Ratios
+ * between rows of one run are what counts. It sets no priority and no affinity,
+ * but for the one row that says so.
+ *
+ * The program is the frontend. It must never load CUDA itself: what it measures
+ * beside the product runs in a process that is gone before.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "measure.h"
+#include "peer.h"
+#include "report.h"
+
+static const struct bench_plan full_plan = {
+	.polled_ops = 100000,
+	.event_ops = 20000,
+	.small_ops = 10000,
+	.trial_ops = 20,
+	.large_ops = 20,
+	.budget_ns = 1500000000,
+	.max_elements = 64 << 20,
+};
+
+static const struct bench_plan quick_plan = {
+	.quick = true,
+	.polled_ops = 300,
+	.event_ops = 200,
+	.small_ops = 100,
+	.trial_ops = 5,
+	.large_ops = 5,
+	.budget_ns = 100000000,
+	.max_elements = 1 << 20,
+};
+
+static void usage(FILE *to)
+{
+	fputs("usage: vgpu-bench [options]\n"
+	      "  --engine auto|cpu|cuda  what runs the vector adds; auto (the "
+	      "default) is cuda,\n"
+	      "                          and cpu where there is no GPU\n"
+	      "  --json FILE             write the results there too\n"
+	      "  --quick                 a few operations up to 1 Mi elements: "
+	      "no measurement,\n"
+	      "                          but a test of this program\n"
+	      "  --help, --version\n",
+	      to);
+}
+
+/* The peer says which engine there is. */
+static bool measure_bare(struct results *r, const struct bench_plan *plan,
+			 const char *engine)
+{
+	char why[256];
+
+	if (strcmp(engine, "cpu")) {
+		snprintf(r->engine, sizeof(r->engine), "cuda");
+		if (bare_apart(bare_cuda, r, plan, why))
+			return true;
+		if (!strcmp(engine, "cuda") || *r->gpu) {
+			fprintf(stderr, "vgpu-bench: bare CUDA: %s\n", why);
+			return false;
+		}
+		snprintf(r->why_cpu, sizeof(r->why_cpu), "%s", why);
+	}
+	snprintf(r->engine, sizeof(r->engine), "cpu");
+	if (bare_apart(bare_cpu, r, plan, why))
+		return true;
+	fprintf(stderr, "vgpu-bench: bare threads: %s\n", why);
+	return false;
+}
+
+static bool measure(struct results *r, const struct bench_plan *plan,
+		    const char *engine)
+{
+	if (!peer_cache_line(r, plan) || !peer_eventfd(r, plan)) {
+		fprintf(stderr, "vgpu-bench: two bare processes: %s\n",
+			strerror(errno));
+		return false;
+	}
+	if (!measure_bare(r, plan, engine) ||
+	    !measure_nops(r, plan, r->engine) ||
+	    !measure_adds(r, plan, r->engine, false) ||
+	    !measure_adds(r, plan, r->engine, true))
+		return false;
+	measure_targets(r);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	enum { OPT_ENGINE = 1, OPT_JSON, OPT_QUICK, OPT_HELP, OPT_VERSION };
+	static const struct option options[] = {
+		{"engine", required_argument, NULL, OPT_ENGINE},
+		{"json", required_argument, NULL, OPT_JSON},
+		{"quick", no_argument, NULL, OPT_QUICK},
+		{"help", no_argument, NULL, OPT_HELP},
+		{"version", no_argument, NULL, OPT_VERSION},
+		{0},
+	};
+	const struct bench_plan *plan = &full_plan;
+	const char *engine = "auto", *json = NULL;
+	static struct results r;
+	struct report_host host;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case OPT_ENGINE:
+			engine = optarg;
+			break;
+		case OPT_JSON:
+			json = optarg;
+			break;
+		case OPT_QUICK:
+			plan = &quick_plan;
+			break;
+		case OPT_HELP:
+			usage(stdout);
+			return 0;
+		case OPT_VERSION:
+			puts("vgpu-bench " VGPU_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind < argc || (strcmp(engine, "auto") && strcmp(engine, "cpu") &&
+			      strcmp(engine, "cuda"))) {
+		usage(stderr);
+		return 2;
+	}
+	report_host(&host);
+	if (!measure(&r, plan, engine))
+		return 1;
+	report_table(stdout, &r, &host);
+	if (json && !report_json(json, &r, &host, plan->quick)) {
+		fprintf(stderr, "vgpu-bench: %s: %s\n", json, strerror(errno));
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * peer.h - what the product is measured against, in the same run
+ *
+ * The same work by the shortest way there is, in a process that has nothing to
+ * do with Xen, ring or backend: two bare processes for a NOP, bare CUDA or bare
+ * threads for a vector add. They must stay the best that is known: a ratio to a
+ * slow peer says nothing.
+ */
+#ifndef VGPU_BENCH_PEER_H
+#define VGPU_BENCH_PEER_H
+
+#include "bench.h"
+
+/* Two processes and one line of memory that both spin on. */
+bool peer_cache_line(struct results *r, const struct bench_plan *plan);
+/* Two processes that sleep on an eventfd each. */
+bool peer_eventfd(struct results *r, const struct bench_plan *plan);
+
+/*
+ * CUDA's driver; false with why where there is none, or it fails. r->gpu is
+ * set as soon as there is a GPU that can be used.
+ */
+bool bare_cuda(struct results *r, const struct bench_plan *plan, char why[256]);
+/* As many threads as the cpu engine has. */
+bool bare_cpu(struct results *r, const struct bench_plan *plan, char why[256]);
+
+/*
+ * Runs one of them in a process that is gone when this returns, with all that
+ * its driver has, and takes what it has put into the results.
+ */
+typedef bool bare_fn(struct results *r, const struct bench_plan *plan,
+		     char why[256]);
+bool bare_apart(bare_fn *fn, struct results *r, const struct bench_plan *plan,
+		char why[256]);
+
+#endif /* VGPU_BENCH_PEER_H */

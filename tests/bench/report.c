@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/*
+ * report.c - the table (see report.h)
+ */
+#include "report.h"
+
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+void report_host(struct report_host *h)
+{
+	static const char key[] = "model name";
+	time_t now = time(NULL);
+	struct utsname u;
+	char line[256];
+	struct tm tm;
+	FILE *f;
+
+	memset(h, 0, sizeof(*h));
+	strftime(h->date, sizeof(h->date), "%Y-%m-%dT%H:%M:%SZ",
+		 gmtime_r(&now, &tm));
+	if (!uname(&u))
+		snprintf(h->kernel, sizeof(h->kernel), "%.40s %.80s", u.sysname,
+			 u.release);
+	h->processors = sysconf(_SC_NPROCESSORS_ONLN);
+	f = fopen("/proc/cpuinfo", "re");
+	while (f && !*h->cpu && fgets(line, sizeof(line), f)) {
+		const char *colon = strchr(line, ':');
+
+		if (!strncmp(line, key, sizeof(key) - 1) && colon)
+			snprintf(h->cpu, sizeof(h->cpu), "%.*s",
+				 (int)strcspn(colon + 1 + (colon[1] == ' '),
+					      "\n"),
+				 colon + 1 + (colon[1] == ' '));
+	}
+	if (f)
+		fclose(f);
+}
+
+static const char *size_text(uint32_t n, char text[16])
+{
+	if (n >= 1 << 20)
+		snprintf(text, 16, "%u Mi", n >> 20);
+	else if (n >= 1 << 10)
+		snprintf(text, 16, "%u Ki", n >> 10);
+	else
+		snprintf(text, 16, "%u", n);
+	return text;
+}
+
+static void times(FILE *to, const struct row *row)
+{
+	const double value[] = {row->p50, row->p99, row->p999, row->max};
+
+	fprintf(to, " %8u", row->ops);
+	for (int i = 0; i < 4; i++)
+		fprintf(to, " %11.2f", value[i] / 1000);
+}
+
+static void ratio(FILE *to, const struct results *r, const struct row *row)
+{
+	if (row->peer >= 0)
+		fprintf(to, "  %6.2f x %s", row->ratio, r->row[row->peer].name);
+}
+
+static void nops(FILE *to, const struct results *r)
+{
+	fprintf(to,
+		"\nround trips of a NOP, and what two bare processes need\n"
+		"%-34s %8s %11s %11s %11s %11s  ratio of p50\n",
+		"", "ops", "p50 us", "p99 us", "p99.9 us", "max us");
+	for (unsigned int i = 0; i < r->rows; i++) {
+		const struct row *row = &r->row[i];
+
+		if (row->section != SECTION_FLOOR &&
+		    row->section != SECTION_NOP)
+			continue;
+		fprintf(to, "%-34s", row->name);
+		times(to, row);
+		ratio(to, r, row);
+		fputc('\n', to);
+	}
+}
+
+static void batches(FILE *to, const struct results *r)
+{
+	fprintf(to,
+		"\nbatches of NOPs: both sides' notifications and wake-ups per batch\n"
+		"%-34s %6s %11s %11s %8s %8s\n",
+		"", "batch", "ns per NOP", "p99 us", "sent", "woken");
+	for (unsigned int i = 0; i < r->rows; i++) {
+		const struct row *row = &r->row[i];
+
+		if (row->section != SECTION_NOP &&
+		    row->section != SECTION_BATCH)
+			continue;
+		fprintf(to, "%-34s %6u %11.1f %11.2f %8.2f %8.2f\n", row->name,
+			row->batch, row->p50 / row->batch, row->p99 / 1000,
+			row->sent, row->woken);
+	}
+}
+
+static void adds(FILE *to, const struct results *r)
+{
+	char size[16];
+
+	fprintf(to,
+		"\nvector add: inputs from and result to host memory, 12 octets an element\n"
+		"%-8s %-28s %-6s %8s %11s %11s %11s %11s %7s %7s  how\n",
+		"elements", "", "engine", "ops", "p50 us", "p99 us", "p99.9 us",
+		"max us", "GB/s", "ratio");
+	for (unsigned int k = 0; k < bench_nr_sizes; k++) {
+		for (unsigned int i = 0; i < r->rows; i++) {
+			const struct row *row = &r->row[i];
+
+			if (row->elements != bench_sizes[k])
+				continue;
+			fprintf(to, "%-8s %-28s %-6s",
+				size_text(row->elements, size), row->name,
+				row->engine);
+			times(to, row);
+			fprintf(to, " %7.2f", row->elements * 12.0 / row->p50);
+			if (row->peer >= 0)
+				fprintf(to, " %7.2f", row->ratio);
+			else
+				fprintf(to, " %7s", "");
+			fprintf(to, "  %s%s\n", row->variant,
+				row->right ? "" : "  WRONG SUMS");
+		}
+	}
+}
+
+static void counts(FILE *to, const struct results *r)
+{
+	fprintf(to,
+		"\nsystem calls (all threads, by ptrace) and sleeps, per request\n"
+		"%-34s %8s %10s %10s %10s %10s  calls of the worker\n",
+		"", "requests", "front", "worker", "fr. sleeps", "wk. sleeps");
+	for (unsigned int i = 0; i < r->counts; i++) {
+		const struct count_row *c = &r->count[i];
+		double n = c->requests;
+
+		fprintf(to, "%-34s %8u", c->name, c->requests);
+		if (c->traced)
+			fprintf(to, " %10.4f %10.4f", c->front_calls / n,
+				c->worker_calls / n);
+		else
+			fprintf(to, " %10s %10s", "refused", "refused");
+		fprintf(to, " %10.4f %10.4f  %s\n", c->front_sleeps / n,
+			c->worker_sleeps / n, c->worker_names);
+	}
+}
+
+static void targets(FILE *to, const struct results *r)
+{
+	fprintf(to, "\n%-34s %10s %10s\n", "to reach, on a GPU", "value",
+		"limit");
+	for (unsigned int i = 0; i < r->targets; i++) {
+		const struct target *t = &r->target[i];
+		const char *verdict =
+			t->value <= t->limit ? "reached" : "not reached";
+
+		fprintf(to, "%-34s %10.2f %10.2f %-7s %s\n", t->name, t->value,
+			t->limit, t->unit,
+			strcmp(r->engine, "cuda") ? "not judged: no GPU" :
+						    verdict);
+	}
+}
+
+void report_table(FILE *to, const struct results *r,
+		  const struct report_host *h)
+{
+	fprintf(to, "vgpu-bench " VGPU_VERSION ", %s\n%s, %ld processors, %s\n",
+		h->date, h->cpu, h->processors, h->kernel);
+	if (strcmp(r->engine, "cuda"))
+		fprintf(to, "engine %s on %s: no GPU%s%s\n", r->engine, r->gpu,
+			*r->why_cpu ? ": " : "", r->why_cpu);
+	else
+		fprintf(to,
+			"engine cuda on %s, compute capability %s, driver %s\n",
+			r->gpu, r->compute, r->driver);
+	if (*r->tuning)
+		fprintf(to, "the engine's own measurements: %s\n", r->tuning);
+	fprintf(to, "DMA test of what is to be pinned in place: %s\n",
+		r->dma_test);
+	nops(to, r);
+	batches(to, r);
+	adds(to, r);
+	counts(to, r);
+	targets(to, r);
+}

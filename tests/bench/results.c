@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/*
+ * results.c - samples, percentiles and rows (see bench.h)
+ */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const uint32_t bench_sizes[] = {1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10,
+				1 << 20, 4 << 20, 16 << 20, 64 << 20};
+const unsigned int bench_nr_sizes =
+	sizeof(bench_sizes) / sizeof(bench_sizes[0]);
+
+void samples_begin(struct samples *s, uint32_t max)
+{
+	if (s->max < max) {
+		free(s->ns);
+		s->ns = calloc(max, sizeof(*s->ns));
+		if (!s->ns)
+			abort();
+		s->max = max;
+	}
+	s->n = 0;
+	s->start = bench_now();
+}
+
+bool samples_more(const struct samples *s, const struct bench_plan *plan,
+		  uint32_t elements)
+{
+	if (elements <= BENCH_SMALL)
+		return s->n < plan->small_ops;
+	if (s->n < plan->large_ops)
+		return true;
+	return s->n < plan->small_ops &&
+	       bench_now() - s->start < plan->budget_ns;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The smallest sample that `share` of all are not above. */
+static double percentile(const struct samples *s, double share)
+{
+	uint32_t i = share * s->n;
+
+	return s->ns[i < s->n ? i : s->n - 1];
+}
+
+struct row *results_row(struct results *r, enum bench_section section,
+			const char *name, struct samples *s)
+{
+	struct row *row = &r->row[r->rows];
+
+	if (r->rows == MAX_ROWS || !s->n)
+		abort();
+	r->rows++;
+	qsort(s->ns, s->n, sizeof(*s->ns), by_size);
+	*row = (struct row){
+		.section = section,
+		.batch = 1,
+		.ops = s->n,
+		.p50 = percentile(s, 0.5),
+		.p90 = percentile(s, 0.9),
+		.p99 = percentile(s, 0.99),
+		.p999 = percentile(s, 0.999),
+		.max = s->ns[s->n - 1],
+		.peer = -1,
+	};
+	snprintf(row->name, sizeof(row->name), "%s", name);
+	return row;
+}
+
+int results_find(const struct results *r, enum bench_section section,
+		 const char *name, uint32_t elements)
+{
+	for (unsigned int i = 0; i < r->rows; i++) {
+		const struct row *row = &r->row[i];
+
+		if (row->section == section && row->elements == elements &&
+		    (!name || !strcmp(row->name, name)))
+			return i;
+	}
+	return -1;
+}
+
+void results_compare(struct results *r, struct row *row, int peer)
+{
+	row->peer = peer;
+	if (peer >= 0)
+		row->ratio = row->p50 / row->batch /
+			     (r->row[peer].p50 / r->row[peer].batch);
+}
+
+void bench_fill(float *a, float *b, float *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		a[i] = bench_a(i);
+		b[i] = bench_b(i);
+	}
+	memset(c, 0xff, n * sizeof(*c));
+}
+
+bool bench_check(const float *c, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		float sum = bench_a(i) + bench_b(i);
+
+		if (!memcmp(&sum, &c[i], sizeof(sum)))
+			continue;
+		fprintf(stderr, "vgpu-bench: c[%u] of %u is %a, not %a\n", i, n,
+			c[i], sum);
+		return false;
+	}
+	return true;
+}
