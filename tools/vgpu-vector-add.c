@@ -118,6 +118,12 @@ static int add(struct worker *w)
 	return err;
 }
 
+/* As people write it. */
+static const char *engine_name(void)
+{
+	return strcmp(info.engine, "cuda") ? info.engine : "CUDA";
+}
+
 static void report(const struct worker *w, size_t errors, size_t first)
 {
 	const float *a = w->vec[0], *b = w->vec[1], *c = w->vec[2];
@@ -125,10 +131,10 @@ static void report(const struct worker *w, size_t errors, size_t first)
 	/* One call, so that lines of threads do not mix. */
 	if (!errors)
 		printf("Vector add PASSED: %zu elements, 0 errors (%s on %s)\n",
-		       opt.n, info.engine, info.gpu_name);
+		       opt.n, engine_name(), info.gpu_name);
 	else
 		printf("Vector add FAILED: %zu elements, %zu errors (%s on %s): at %zu 0x%08x + 0x%08x gave 0x%08x, not 0x%08x\n",
-		       opt.n, errors, info.engine, info.gpu_name, first,
+		       opt.n, errors, engine_name(), info.gpu_name, first,
 		       bits_of(a[first]), bits_of(b[first]), bits_of(c[first]),
 		       bits_of(a[first] + b[first]));
 	fflush(stdout);

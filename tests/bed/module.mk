@@ -40,6 +40,16 @@ bed-check: bed-root
 demo-run: bed-root
 	@BUILD=$(abspath $(B)) tests/bed/demo
 
+# The bed and vgpu-engined for a machine without packages; mkpack says how.
+.PHONY: bed-pack-run
+bed-pack-run: bed-image
+	@BUILD=$(abspath $(B)) tests/bed/mkpack --archive
+
+.PHONY: gpu-demo-run
+gpu-demo-run: bed-image
+	@BUILD=$(abspath $(B)) tests/bed/mkpack
+	@$(B)/bed/xen-vgpu-bed/gpu-demo $(abspath $(B))/gpu-demo
+
 .PHONY: bed-shell
 bed-shell: bed-root
 	@BUILD=$(abspath $(B)) tests/bed/shell

@@ -319,6 +319,35 @@ daemon_stop() {
 	return "$rc"
 }
 
+# --- the engine outside the bed ----------------------------------------------
+
+# engined start|kill|kill-child|stop: vgpu-engined outside the bed, at the far
+# end of /dev/vport0p1 ...; $out is what `run` answers (its process id, nothing,
+# how many children it killed, its exit status), its log is $ENGINED_LOG
+engined() {
+	log_command "outside# vgpu-engined: $1"
+	engined_nr=$((${engined_nr:-0} + 1))
+	echo "engined $$.$engined_nr $1" >&4
+	until_uptime=$(($(cut -d. -f1 /proc/uptime) + 40))
+	out=
+	while [ "$(cut -d. -f1 /proc/uptime)" -lt $until_uptime ]; do
+		out=$(cat /bed/engined 2>/dev/null)
+		case $out in "$$.$engined_nr "*) break ;; esac
+		out='no answer within 40 s'
+		sleep 0.1
+	done
+	out=${out#"$$.$engined_nr "}
+	case $out in ok*) rc=0 ;; *) rc=1 ;; esac
+	out=${out#ok}
+	out=${out# }
+	log_output
+	[ $rc = 0 ] || fail "vgpu-engined: $1" "$out"
+	[ "$1$rc" != start0 ] || wait_for 10 \
+		"! grep -L 'host_connected: 1' /sys/kernel/debug/virtio-ports/* | grep -q ." 'dom0 sees vgpu-engined at its ports' ||
+		rc=1
+	return $rc
+}
+
 # --- leaks -------------------------------------------------------------------
 
 # bed_state: what must be the same before and after, one item a line
@@ -397,7 +426,7 @@ check_kernels() {
 
 test_begin() {
 	LOG=/bed/log/$1 TMP=/run/bed/$1
-	DAEMON_LOG=$LOG/vgpubackd.log
+	DAEMON_LOG=$LOG/vgpubackd.log ENGINED_LOG=$LOG/vgpu-engined.log
 	: "${DAEMON_READY:=event=offer }"
 	export LOG TMP DAEMON_LOG
 	count=0 failed=0
