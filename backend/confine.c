@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -151,12 +152,6 @@ static const int denied[] = {
 	SCMP_SYS(pidfd_send_signal),
 };
 
-/* Also, but for an engine that is reached through a socket. */
-static const int denied_local[] = {
-	SCMP_SYS(socket),
-	SCMP_SYS(connect),
-};
-
 /*
  * All workers are one user, and one user's processes may signal each other: a
  * worker that a guest has taken over must not end those of other guests.
@@ -182,6 +177,19 @@ static int keep_to_ourselves(scmp_filter_ctx ctx)
 				      SCMP_A0(SCMP_CMP_NE, 0),
 				      SCMP_A2(SCMP_CMP_NE, 0));
 	return rc;
+}
+
+/* None, but of the family that leads to an engine elsewhere. */
+static int limit_sockets(scmp_filter_ctx ctx, int family)
+{
+	const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
+	int rc;
+
+	if (family != AF_UNSPEC)
+		return seccomp_rule_add(ctx, eperm, SCMP_SYS(socket), 1,
+					SCMP_A0(SCMP_CMP_NE, family));
+	rc = seccomp_rule_add(ctx, eperm, SCMP_SYS(socket), 0);
+	return rc ? rc : seccomp_rule_add(ctx, eperm, SCMP_SYS(connect), 0);
 }
 
 /* unshare() by another name. A filter cannot see the flags of clone3(). */
@@ -210,14 +218,14 @@ static int add_list(scmp_filter_ctx ctx, uint32_t action, const int *calls,
 #define ADD_LIST(ctx, action, list)                                            \
 	add_list(ctx, action, list, sizeof(list) / sizeof(*(list)))
 
-static int add_rules(scmp_filter_ctx ctx, bool connects)
+static int add_rules(scmp_filter_ctx ctx, int family)
 {
 	int rc = ADD_LIST(ctx, SCMP_ACT_KILL_PROCESS, deadly);
 
 	if (!rc)
 		rc = ADD_LIST(ctx, SCMP_ACT_ERRNO(EPERM), denied);
-	if (!rc && !connects)
-		rc = ADD_LIST(ctx, SCMP_ACT_ERRNO(EPERM), denied_local);
+	if (!rc)
+		rc = limit_sockets(ctx, family);
 	if (!rc)
 		rc = keep_to_ourselves(ctx);
 	if (!rc)
@@ -228,14 +236,14 @@ static int add_rules(scmp_filter_ctx ctx, bool connects)
 	return rc ? rc : seccomp_load(ctx);
 }
 
-bool confine_syscalls(bool connects, char *why, size_t size)
+bool confine_syscalls(int family, char *why, size_t size)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int rc;
 
 	if (!ctx)
 		return fail(why, size, "seccomp", ENOMEM);
-	rc = add_rules(ctx, connects);
+	rc = add_rules(ctx, family);
 	seccomp_release(ctx);
 	return rc ? fail(why, size, "seccomp", -rc) : true;
 }

@@ -18,9 +18,10 @@
 bool confine_privileges(pid_t parent, char *why, size_t size);
 
 /*
- * Filters the system calls of all threads. connects: the engine is elsewhere,
- * and must be able to connect to it again. False with one line in why.
+ * Filters the system calls of all threads. family: of sockets, where the engine
+ * is elsewhere and must be able to connect to it again; AF_UNSPEC: no sockets.
+ * False with one line in why.
  */
-bool confine_syscalls(bool connects, char *why, size_t size);
+bool confine_syscalls(int family, char *why, size_t size);
 
 #endif /* VGPU_BACKEND_CONFINE_H */

@@ -10,7 +10,8 @@ BACKD_OBJS := $(B)/obj/backend/vgpubackd.o $(B)/obj/backend/child.o \
 	$(BACKD_CORE_OBJS)
 WORKER_CORE_OBJS := $(addprefix $(B)/obj/backend/,session.o stream.o \
 	validate.o buffer.o ring.o grants.o polling.o)
-WORKER_OBJS := $(addprefix $(B)/obj/backend/,worker.o confine.o probe.o) \
+WORKER_OBJS := $(addprefix $(B)/obj/backend/,worker.o confine.o dma.o \
+	probe.o) \
 	$(WORKER_CORE_OBJS)
 
 $(B)/obj/backend/child.o: CFLAGS += -DLIBEXECDIR='"$(LIBEXECDIR)"'

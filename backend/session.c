@@ -175,7 +175,8 @@ static void do_info(struct session *s, const struct vgpu_request *req)
 
 	if (!s->info_at || now - s->info_at >= INFO_FRESH_MS) {
 		vgpu_engine_info(s->eng, &s->info);
-		s->info_at = now;
+		/* It may have taken longer than the answer is good for. */
+		s->info_at = clock_ms();
 	}
 	info = (struct vgpu_info){
 		.mem_total = s->info.mem_total,

@@ -34,39 +34,35 @@
 /* How many watch events are taken before children are looked at again. */
 #define WATCH_BATCH 4096
 
-#define STR(x) #x
-#define XSTR(x) STR(x)
-
 static struct backd backd;
 
 static void usage(FILE *to)
 {
-	fputs("usage: vgpubackd [OPTION]...\n"
-	      "Serves the vgpu devices of this Xen domain. Runs in the "
-	      "foreground; the log\n"
-	      "goes to stderr.\n"
-	      "\n"
-	      "  --engine auto|cpu|cuda|remote:ADDRESS\n"
-	      "                           what runs the work; auto (the "
-	      "default) is cuda and,\n"
-	      "                           where it fails its sanity gate, cpu\n"
-	      "  --poll-us N              longest time that a worker looks for "
-	      "work before it\n"
-	      "                           sleeps, microseconds, 0: never "
-	      "(" XSTR(
-		      BACK_POLL_US) ")\n"
-				    "  --max-mapped-pages N     of one device at a time "
-				    "(" XSTR(
-					    BACK_MAPPED_PAGES) ")\n"
-							       "  --debug-kernels          offer debug-fault, which costs a "
-							       "guest its worker\n"
-							       "  --log-level error|warn|info|debug\n"
-							       "  --run-dir DIR            where the lock is (" RUN_DIR
-							       ")\n"
-							       "  --help, --version\n"
-							       "\n"
-							       "SIGTERM closes all devices and ends; SIGUSR1 logs statistics.\n",
-	      to);
+	fprintf(to,
+		"usage: vgpubackd [OPTION]...\n"
+		"Serves the vgpu devices of this Xen domain. Runs in the "
+		"foreground; the log\n"
+		"goes to stderr.\n"
+		"\n"
+		"  --engine auto|cpu|cuda|remote:ADDRESS\n"
+		"                           what runs the work; auto (the "
+		"default) is cuda and,\n"
+		"                           where it fails its sanity gate, "
+		"cpu\n"
+		"  --poll-us N              longest time that a worker looks "
+		"for work before it\n"
+		"                           sleeps, microseconds, 0: never "
+		"(%d)\n"
+		"  --max-mapped-pages N     of one device at a time (%d)\n"
+		"  --debug-kernels          offer debug-fault, which costs a "
+		"guest its worker\n"
+		"  --log-level error|warn|info|debug\n"
+		"  --run-dir DIR            where the lock is (" RUN_DIR ")\n"
+		"  --help, --version\n"
+		"\n"
+		"SIGTERM closes all devices and ends; SIGUSR1 logs "
+		"statistics.\n",
+		BACK_POLL_US, BACK_MAPPED_PAGES);
 }
 
 struct options {

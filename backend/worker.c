@@ -24,9 +24,11 @@
 #include <unistd.h>
 
 #include "../cuda/engine.h"
+#include "../cuda/remote.h"
 #include "../xenstore-schema/values.h"
 #include "clock.h"
 #include "confine.h"
+#include "dma.h"
 #include "grants.h"
 #include "log.h"
 #include "polling.h"
@@ -119,27 +121,6 @@ static void open_engine(void)
 		  F_STR("tuning", facts.tuning));
 }
 
-/* May the engine reach what we map in place? Tried on pages of that kind. */
-static bool test_dma(void)
-{
-	size_t len = w.cfg.arena_pages * VGPUIF_PAGE_SIZE;
-	void *pages = grants_map_scattered(&w.grants, w.cfg.arena_pages);
-	char why[VGPU_ENGINE_WHY] = "the arena cannot be mapped twice";
-	bool passed = false;
-
-	if (pages) {
-		why[0] = '\0';
-		passed = vgpu_engine_region_test(w.eng, pages, len, why);
-		/* They are the guest's: what was tried is nothing to read. */
-		memset(pages, 0, len);
-		grants_unmap(&w.grants, pages, w.cfg.arena_pages);
-	}
-	log_event(LOG_INFO, "dma-test",
-		  F_STR("result", passed ? "passed" : "no-regions"),
-		  F_STR("why", why));
-	return passed;
-}
-
 static void init_session(void *arena)
 {
 	struct session *s = &w.session;
@@ -152,7 +133,8 @@ static void init_session(void *arena)
 	s->mem_quota = w.cfg.mem_quota;
 	s->kernels = w.cfg.kernels;
 	s->bufs.grants = &w.grants;
-	s->bufs.eng = test_dma() ? w.eng : NULL;
+	s->bufs.eng =
+		dma_test(&w.grants, w.eng, w.cfg.arena_pages) ? w.eng : NULL;
 	s->bufs.stats = &w.stats;
 	s->bufs.max_pages = w.cfg.max_mapped_pages;
 	if (!session_init(s, RING_SIZE(&w.ring.back)))
@@ -194,9 +176,6 @@ static void disconnect_guest(void)
 	xenevtchn_unbind(w.ring.xce, w.ring.port);
 	xenevtchn_close(w.ring.xce);
 	grants_close(&w.grants);
-	/* A lost engine may not be able to close; the process' end does it. */
-	if (w.session.lost)
-		_exit(0);
 	vgpu_engine_close(w.eng);
 }
 
@@ -251,11 +230,14 @@ static void supervisor_readable(void)
 		stop(m.deadline_ms);
 }
 
-/* Maps or unmaps pages: up to a tenth of a second for a full buffer. */
+/*
+ * Maps or unmaps pages: up to a tenth of a second for a full buffer. Or asks
+ * the engine: up to a second, where it is elsewhere and does not answer.
+ */
 static bool is_slow(uint8_t op)
 {
 	return op == VGPU_OP_BUFFER_MAP || op == VGPU_OP_BUFFER_UNMAP ||
-	       op == VGPU_OP_CTX_DESTROY;
+	       op == VGPU_OP_CTX_DESTROY || op == VGPU_OP_INFO;
 }
 
 /*
@@ -385,12 +367,25 @@ static void check_config(ssize_t len, const struct msg *m)
 	}
 }
 
+/* Of the sockets that the engine may have to make again; AF_UNSPEC: none. */
+static int engine_family(void)
+{
+	const size_t prefix = strlen(REMOTE);
+	struct remote_address at;
+	char why[VGPU_ENGINE_WHY];
+
+	if (strncmp(w.cfg.engine, REMOTE, prefix) ||
+	    !remote_parse(w.cfg.engine + prefix, false, &at, why) ||
+	    at.kind == REMOTE_DEVICE)
+		return AF_UNSPEC;
+	return at.sa.any.sa_family;
+}
+
 static int serve_main(void)
 {
 	pid_t supervisor = getppid();
 	char why[WORKER_WHY];
 	struct msg m;
-	bool remote;
 
 	/* A terminal sends ^C to us too; it is the supervisor's to act on. */
 	signal(SIGINT, SIG_IGN);
@@ -403,8 +398,7 @@ static int serve_main(void)
 	if (!confine_privileges(supervisor, why, sizeof(why)))
 		failed("cannot drop privileges", why);
 	open_engine();
-	remote = !strncmp(w.cfg.engine, REMOTE, strlen(REMOTE));
-	if (!confine_syscalls(remote, why, sizeof(why)))
+	if (!confine_syscalls(engine_family(), why, sizeof(why)))
 		failed("cannot filter system calls", why);
 	connect_guest();
 	send_msg(&(struct msg){.type = MSG_READY});
@@ -413,10 +407,11 @@ static int serve_main(void)
 
 	if (w.session.lost)
 		say_broken(lost_why(w.session.lost));
-	if (w.session.nr_inflight) {
+	if (w.session.lost || w.session.nr_inflight) {
 		/*
-		 * The engine still works in the guest's pages, so nothing can
-		 * be unmapped by us: the end of the process does it.
+		 * The engine still works in the guest's pages, or cannot say
+		 * that it does not, so nothing can be unmapped by us: the end
+		 * of the process does it.
 		 */
 		session_lose(&w.session);
 		ring_push(&w.ring);

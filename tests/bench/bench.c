@@ -32,14 +32,15 @@ static const struct bench_plan full_plan = {
 	.max_elements = 64 << 20,
 };
 
+/* Few: where both sides share a processor, a round trip is a turn of others. */
 static const struct bench_plan quick_plan = {
 	.quick = true,
-	.polled_ops = 300,
-	.event_ops = 200,
-	.small_ops = 100,
-	.trial_ops = 5,
-	.large_ops = 5,
-	.budget_ns = 100000000,
+	.polled_ops = 40,
+	.event_ops = 40,
+	.small_ops = 20,
+	.trial_ops = 2,
+	.large_ops = 3,
+	.budget_ns = 50000000,
 	.max_elements = 1 << 20,
 };
 

@@ -191,7 +191,7 @@ static bool nops_of(struct results *r, const struct bench_plan *plan,
 		if (m->pinned)
 			return true;
 	}
-	return count_calls(r, n, m->name, &req, plan->quick ? 200 : 20000);
+	return count_calls(r, n, m->name, &req, plan->quick ? 50 : 20000);
 }
 
 bool measure_nops(struct results *r, const struct bench_plan *plan,
@@ -291,7 +291,7 @@ static bool add_of(struct results *r, const struct bench_plan *plan,
 	    !count_calls(r, n,
 			 staged ? "vector add of 1,024, staged" :
 				  "vector add of 1,024, in place",
-			 &req, plan->quick ? 200 : 5000))
+			 &req, plan->quick ? 50 : 5000))
 		return false;
 	return native_vectors_free(n, &v) && row->right;
 }

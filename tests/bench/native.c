@@ -132,12 +132,8 @@ bool native_stats(struct native *n, struct native_stats *out)
 		usleep(1000);
 	}
 	*out = (struct native_stats){
-		.requests = number_of(line, "requests"),
-		.batches = number_of(line, "batches"),
 		.wakeups = number_of(line, "wakeups"),
-		.sleeps = number_of(line, "sleeps"),
 		.notify_sent = number_of(line, "notify_sent"),
-		.notify_suppressed = number_of(line, "notify_suppressed"),
 	};
 	text_of(line, "by_path", out->by_path, sizeof(out->by_path));
 	return true;

@@ -38,8 +38,7 @@ bool native_end(struct native *n);
 
 /* What the backend counts for this device, as in its log. */
 struct native_stats {
-	uint64_t requests, batches, wakeups, sleeps;
-	uint64_t notify_sent, notify_suppressed;
+	uint64_t wakeups, notify_sent;
 	char by_path[128];
 };
 

@@ -18,7 +18,7 @@ check() {
 	fi
 }
 
-check 'a quick run on the cpu engine' "$(timeout 120 "$bench" --quick \
+check 'a quick run on the cpu engine' "$(timeout 300 "$bench" --quick \
 	--engine cpu --json "$dir/json" 2>&1 >"$dir/table" || echo "exit status $?")"
 
 check 'JSON: all rows, exact sums, no system call of a polling front' "$(python3 - "$dir/json" <<'PYTHON' 2>&1

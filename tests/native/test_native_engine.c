@@ -312,6 +312,15 @@ static void wrong_dma_is_found_before_work(void **state)
 	staged_only("why=\"");
 }
 
+/* No order of three pages shows what memory in many pieces would. */
+static void small_arena_proves_nothing(void **state)
+{
+	(void)state;
+	assert_true(front_connect(&f, VGPUIF_MAX_RING_PAGE_ORDER, 3));
+	assert_true(path_log_says("event=dma-test", "too small"));
+	path_disconnect(&f);
+}
+
 static void fault_needs_the_option(void **state)
 {
 	struct vgpu_request req;
@@ -422,6 +431,7 @@ int main(void)
 		BARE_TEST(mapped_pages_are_worked_on_in_place),
 		BARE_TEST(without_regions_all_is_staged),
 		BARE_TEST(wrong_dma_is_found_before_work),
+		PATH_TEST(small_arena_proves_nothing),
 		PATH_TEST(fault_needs_the_option),
 		cmocka_unit_test_setup_teardown(mapped_pages_are_an_option,
 						begin_few_pages, path_end),

@@ -26,7 +26,7 @@
 #include "confine.h"
 
 /* The status that a child ends with. */
-static int confined(bool (*tries)(void), bool connects)
+static int confined(bool (*tries)(void), int family)
 {
 	pid_t pid = fork();
 	char why[256];
@@ -34,21 +34,21 @@ static int confined(bool (*tries)(void), bool connects)
 
 	assert_true(pid >= 0);
 	if (!pid)
-		_exit(!confine_syscalls(connects, why, sizeof(why)) ? 2 :
-		      tries()					    ? 0 :
-								      1);
+		_exit(!confine_syscalls(family, why, sizeof(why)) ? 2 :
+		      tries()					  ? 0 :
+								    1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
 }
 
 static void allowed(bool (*tries)(void))
 {
-	assert_int_equal(confined(tries, false), 0);
+	assert_int_equal(confined(tries, AF_UNSPEC), 0);
 }
 
 static void deadly(bool (*tries)(void))
 {
-	int status = confined(tries, false);
+	int status = confined(tries, AF_UNSPEC);
 
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGSYS);
@@ -97,7 +97,9 @@ static bool tries_to_connect(void)
 	       connect(fd, (const struct sockaddr *)&to, sizeof(to)) == -1 &&
 	       errno == ENOENT &&
 	       refused(bind(fd, (const struct sockaddr *)&to, sizeof(to))) &&
-	       refused(listen(fd, 1)) && refused(accept(fd, NULL, NULL));
+	       refused(listen(fd, 1)) && refused(accept(fd, NULL, NULL)) &&
+	       refused(socket(AF_INET, SOCK_STREAM, 0)) &&
+	       refused(socket(AF_NETLINK, SOCK_RAW, 0));
 }
 
 static bool tries_execve(void)
@@ -155,8 +157,8 @@ static void others_are_out_of_reach(void **state)
 static void remote_engine_is_within_reach(void **state)
 {
 	(void)state;
-	assert_int_equal(confined(tries_to_connect, true), 0);
-	assert_int_equal(confined(tries_signals, true), 0);
+	assert_int_equal(confined(tries_to_connect, AF_UNIX), 0);
+	assert_int_equal(confined(tries_signals, AF_UNIX), 0);
 }
 
 static void what_is_deadly(void **state)
@@ -175,7 +177,7 @@ static void honest_work_goes_on(void **state)
 	(void)state;
 	allowed(tries_honest_work);
 	/* A crash of the engine ends as one. */
-	status = confined(tries_abort, false);
+	status = confined(tries_abort, AF_UNSPEC);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }

@@ -257,7 +257,8 @@ typedef uint32_t grant_ref_t;
  *
  *      Size of the payload arena: memory granted for as long as the device is
  *      connected, for what does not fit a slot. Requests name an offset into
- *      it in octets.
+ *      it in octets. Until it is Connected, the backend may write to it (it
+ *      tries there whether its GPU reaches granted pages) and leaves it zeroed.
  *
  * arena-ref
  *      Values:         <uint32_t>
