@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
  * probe.c - opens an engine, prints its facts, closes it (see probe.h)
+ *
+ * As the user that workers are, so that what passes here passes there, and a
+ * far engine is not listened to by root.
  */
 #include "probe.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "../cuda/engine.h"
+#include "confine.h"
 
 static void fact(const char *name, const char *value)
 {
@@ -21,6 +26,10 @@ int probe_main(const char *engine, unsigned int gpu)
 	struct vgpu_engine_facts facts;
 	struct vgpu_engine *eng;
 
+	if (!confine_privileges(getppid(), why, sizeof(why))) {
+		printf("why cannot drop privileges: %s\n", why);
+		return 1;
+	}
 	eng = vgpu_engine_open(engine, &cfg, why);
 	if (!eng) {
 		printf("why %s\n", why);

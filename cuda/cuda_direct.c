@@ -228,14 +228,17 @@ static void ask(struct cuda_engine *eng)
 	uint64_t now = pool_now_ns();
 	CUresult err;
 
-	if (now - oldest->start_ns < ASK_NS || now - dir->asked_ns < ASK_NS)
+	if (atomic_load(&eng->lost) || now - oldest->start_ns < ASK_NS ||
+	    now - dir->asked_ns < ASK_NS)
 		return;
 	dir->asked_ns = now;
 	err = eng->dev.cu->cuCtxSetCurrent(eng->dev.ctx);
 	if (err == CUDA_SUCCESS)
 		err = eng->dev.cu->cuStreamQuery(
 			dir->channel[oldest->channel].stream);
-	if (err == CUDA_SUCCESS || err == CUDA_ERROR_NOT_READY)
+	/* Short of memory is no answer: the kernel may still be at work. */
+	if (err == CUDA_SUCCESS || err == CUDA_ERROR_NOT_READY ||
+	    err == CUDA_ERROR_OUT_OF_MEMORY)
 		return;
 	oldest->failed = cuda_failed(eng, err);
 }

@@ -56,11 +56,17 @@ static CUresult lane_wait(const struct cuda_driver *cu, struct lane *lane)
 	return cu->cuEventSynchronize(lane->done);
 }
 
+/*
+ * An error is the end of the GPU, whichever it is: work that cannot be waited
+ * for may go on, with the lane's memory and the operands.
+ */
 static CUresult finish_stream(const struct cuda_driver *cu, struct lane *lane)
 {
 	CUresult err = cu->cuEventRecord(lane->done, lane->stream);
 
-	return err == CUDA_SUCCESS ? lane_wait(cu, lane) : err;
+	if (err == CUDA_SUCCESS)
+		err = lane_wait(cu, lane);
+	return err == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_ERROR_UNKNOWN : err;
 }
 
 /* Staging memory for `elements` in place of what the lane has; or which call failed. */
@@ -195,7 +201,7 @@ static CUresult queue_zero_copy(const struct cuda_device *d, struct lane *lane,
 static CUresult piece_run(const struct cuda_device *d, struct lane *lane,
 			  struct piece *p, bool copied)
 {
-	CUresult err;
+	CUresult err, end;
 
 	piece_place(p, lane);
 	piece_copy(p, 0);
@@ -204,8 +210,11 @@ static CUresult piece_run(const struct cuda_device *d, struct lane *lane,
 		err = queue_copied(d, lane, p);
 	else
 		err = queue_zero_copy(d, lane, p);
-	if (err == CUDA_SUCCESS)
-		err = finish_stream(d->cu, lane);
+	/* Where only memory was short, what is queued still reads operands. */
+	end = finish_stream(d->cu, lane);
+	if (err == CUDA_SUCCESS ||
+	    (err == CUDA_ERROR_OUT_OF_MEMORY && end != CUDA_SUCCESS))
+		err = end;
 	if (err == CUDA_SUCCESS)
 		piece_copy(p, 2);
 	return err;

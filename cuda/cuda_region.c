@@ -13,15 +13,15 @@
  * are not those the GPU reaches, both sides see their own, older data. So the
  * test writes and reads in turns, from both sides, more than once.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "engine_cuda.h"
 
 #define ROUNDS		4
-/* Each step writes another pattern, so that no step passes for the one before. */
-#define STEPS		4
 /* Tested at once, through as much memory of our own. */
 #define TEST_ELEMENTS	65536
 #define TEST_BYTES	(TEST_ELEMENTS * sizeof(uint32_t))
@@ -34,6 +34,7 @@ struct test {
 	CUdeviceptr mapped;
 	size_t elements;
 	bool registered;
+	uint32_t *want;			/* what the step wrote */
 	void *pinned;			/* what the GPU saw */
 	CUdeviceptr gpu, zeros;
 };
@@ -50,37 +51,54 @@ struct test {
 	} while (0)
 
 /*
- * Whole numbers that a float holds, so that adding 0 to them changes nothing;
- * another one for each word and each step.
+ * Each step writes words of its own, so that none passes for the one before.
+ * They are random: who shares the memory cannot write them in the GPU's place,
+ * and words seen already tell nothing of the others. They are whole numbers
+ * that a float holds, so that adding 0 changes nothing.
  */
-static uint32_t pattern(size_t i, unsigned int step)
+static int new_pattern(struct test *t, size_t n)
 {
-	float value = (float)(((uint32_t)i * 2654435761u + step * 40503u) >> 8);
-	uint32_t bits;
+	unsigned char *at = (unsigned char *)t->want;
+	size_t left = n * sizeof(uint32_t);
 
-	memcpy(&bits, &value, sizeof(bits));
-	return bits;
+	while (left) {
+		ssize_t got = getrandom(at, left, 0);
+
+		if (got < 0 && errno != EINTR) {
+			snprintf(t->why, VGPU_ENGINE_WHY, "getrandom: %s",
+				 strerror(errno));
+			return -1;
+		}
+		if (got > 0) {
+			at += got;
+			left -= (size_t)got;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		float value = (float)(t->want[i] >> 8);
+
+		memcpy(&t->want[i], &value, sizeof(value));
+	}
+	return 0;
 }
 
-static void write_pattern(uint32_t *at, size_t first, size_t n,
-			  unsigned int step)
+static void write_pattern(const struct test *t, uint32_t *at, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		((volatile uint32_t *)at)[i] = pattern(first + i, step);
+		((volatile uint32_t *)at)[i] = t->want[i];
 }
 
 static int check_pattern(struct test *t, const uint32_t *at, size_t first,
-			 size_t n, unsigned int step, const char *what)
+			 size_t n, const char *what)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint32_t got = ((const volatile uint32_t *)at)[i];
 
-		if (got == pattern(first + i, step))
+		if (got == t->want[i])
 			continue;
 		snprintf(t->why, VGPU_ENGINE_WHY,
-			 "%s: word %zu is 0x%08x, not 0x%08x, in step %u",
-			 what, first + i, got, pattern(first + i, step),
-			 step);
+			 "%s: word %zu is 0x%08x, not 0x%08x", what, first + i,
+			 got, t->want[i]);
 		return -1;
 	}
 	return 0;
@@ -103,44 +121,48 @@ static int move(struct test *t, CUdeviceptr from, CUdeviceptr to, size_t n)
 }
 
 /* The CPU writes; the GPU's copy engine and a kernel read. */
-static int gpu_reads(struct test *t, size_t first, size_t n, unsigned int step)
+static int gpu_reads(struct test *t, size_t first, size_t n)
 {
 	CUdeviceptr at = t->mapped + first * sizeof(uint32_t);
 	size_t bytes = n * sizeof(uint32_t);
 
-	write_pattern(t->memory + first, first, n, step);
+	if (new_pattern(t, n))
+		return -1;
+	write_pattern(t, t->memory + first, n);
 	TRY(t, cuMemcpyHtoD, t->gpu, t->memory + first, bytes);
 	TRY(t, cuMemcpyDtoH, t->pinned, t->gpu, bytes);
-	if (check_pattern(t, t->pinned, first, n, step,
-			  "a copy engine does not read what the processor wrote"))
+	if (check_pattern(t, t->pinned, first, n,
+			  "a copy engine does not read what the processor wrote") ||
+	    new_pattern(t, n))
 		return -1;
-	step++;
-	write_pattern(t->memory + first, first, n, step);
+	write_pattern(t, t->memory + first, n);
 	if (move(t, at, t->gpu, n))
 		return -1;
 	TRY(t, cuMemcpyDtoH, t->pinned, t->gpu, bytes);
-	return check_pattern(t, t->pinned, first, n, step,
+	return check_pattern(t, t->pinned, first, n,
 			     "a kernel does not read what the processor wrote");
 }
 
 /* The GPU writes; the CPU reads. */
-static int gpu_writes(struct test *t, size_t first, size_t n, unsigned int step)
+static int gpu_writes(struct test *t, size_t first, size_t n)
 {
 	CUdeviceptr at = t->mapped + first * sizeof(uint32_t);
 	size_t bytes = n * sizeof(uint32_t);
 
-	write_pattern(t->pinned, first, n, step);
+	if (new_pattern(t, n))
+		return -1;
+	write_pattern(t, t->pinned, n);
 	TRY(t, cuMemcpyHtoD, t->gpu, t->pinned, bytes);
 	if (move(t, t->gpu, at, n))
 		return -1;
-	if (check_pattern(t, t->memory + first, first, n, step,
-			  "the processor does not read what a kernel wrote"))
+	if (check_pattern(t, t->memory + first, first, n,
+			  "the processor does not read what a kernel wrote") ||
+	    new_pattern(t, n))
 		return -1;
-	step++;
-	write_pattern(t->pinned, first, n, step);
+	write_pattern(t, t->pinned, n);
 	TRY(t, cuMemcpyHtoD, t->gpu, t->pinned, bytes);
 	TRY(t, cuMemcpyDtoH, t->memory + first, t->gpu, bytes);
-	return check_pattern(t, t->memory + first, first, n, step,
+	return check_pattern(t, t->memory + first, first, n,
 			     "the processor does not read what a copy engine wrote");
 }
 
@@ -148,6 +170,11 @@ static int test_open(struct test *t)
 {
 	size_t bytes = t->elements * sizeof(uint32_t);
 
+	t->want = malloc(TEST_BYTES);
+	if (!t->want) {
+		snprintf(t->why, VGPU_ENGINE_WHY, "out of memory");
+		return -1;
+	}
 	TRY(t, cuMemHostAlloc, &t->pinned, TEST_BYTES,
 	    CU_MEMHOSTALLOC_DEVICEMAP);
 	TRY(t, cuMemAlloc, &t->gpu, TEST_BYTES);
@@ -165,6 +192,7 @@ static int test_close(struct test *t)
 {
 	const struct cuda_driver *cu = t->eng->dev.cu;
 
+	free(t->want);
 	if (t->zeros)
 		cu->cuMemFree(t->zeros);
 	if (t->gpu)
@@ -184,8 +212,7 @@ static int test_rounds(struct test *t)
 			size_t left = t->elements - first;
 			size_t n = left < TEST_ELEMENTS ? left : TEST_ELEMENTS;
 
-			if (gpu_reads(t, first, n, round * STEPS) ||
-			    gpu_writes(t, first, n, round * STEPS + 2))
+			if (gpu_reads(t, first, n) || gpu_writes(t, first, n))
 				return -1;
 		}
 	}

@@ -100,7 +100,7 @@ enum vgpu_path {
  * @status:	out: enum vgpu_status
  * @path:	out: enum vgpu_path
  * @time_ns:	out: nanoseconds the engine was busy with this job, from the
- *		start of the first part to the end of the last
+ *		start of the first part until it saw the end of the last
  * @next:	the engine's, while it has the job; then the list of reaped jobs
  * @owner:	the caller's
  */

@@ -115,8 +115,9 @@ void region_remove(struct vgpu_engine *eng, struct vgpu_engine_region *region);
 uint16_t region_check(void *engine, const struct vgpu_job *job);
 
 /*
- * cuda_tune.c: measures eng->tune by jobs of its own, some 20 ms, and says in
- * eng->dev.facts.tuning what came of it. The engine is otherwise open.
+ * cuda_tune.c: measures eng->tune by jobs of its own, for a tenth of a second at
+ * most unless one job takes longer, and says in eng->dev.facts.tuning what came
+ * of it. The engine is otherwise open.
  */
 void tune(struct cuda_engine *eng);
 

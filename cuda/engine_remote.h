@@ -85,7 +85,8 @@ struct remote_engine {
 	uint64_t heard;			/* when the link last moved, ms */
 	uint64_t broken;		/* since when nothing is answered; 0 */
 	unsigned int retry;		/* next wait before connecting, ms */
-	bool pinged;
+	bool pinged;			/* and no PONG yet */
+	bool ping_out, info_out;	/* the last one has been written */
 	bool ended;			/* the far engine is of no use */
 	uint64_t info_sent;		/* the last of info_asked sent */
 

@@ -104,7 +104,7 @@ static bool send_parts(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 {
 	size_t queued = 0;
 
-	for (unsigned int i = 0; i < eng->window; i++) {
+	for (unsigned int i = 0; i < eng->window && !eng->ended; i++) {
 		struct remote_slot *slot = &eng->slot[i];
 
 		if (slot->stream)
@@ -163,8 +163,9 @@ static void send_info(struct remote_engine *eng)
 	if (!owed(eng))
 		eng->heard = remote_now_ms();
 	eng->info_sent = asked;
+	eng->info_out = false;
 	remote_out_put(&eng->link->out, REMOTE_INFO, asked, NULL, 0, NULL, 0,
-		       NULL);
+		       &eng->info_out);
 }
 
 static bool take_info(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
@@ -173,7 +174,7 @@ static bool take_info(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	struct remote_info info;
 
 	memcpy(&info, link->payload, sizeof(info));
-	if (link->in.head.id != eng->info_sent)
+	if (!eng->info_out || link->in.head.id != eng->info_sent)
 		return broken(why, "an answer to an INFO that was not sent");
 	pthread_mutex_lock(&eng->lock);
 	eng->info = (struct vgpu_engine_info){
@@ -215,12 +216,10 @@ static bool take_answer(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	eng->nr_busy--;
 	eng->broken = 0;
 	remote_part_done(eng, slot, done.status, done.time_ns);
-	if (!remote_ends_engine(eng->facts.engine, done.status))
-		return true;
-	snprintf(why, VGPU_ENGINE_WHY, "a job ended with status %u",
-		 done.status);
-	eng->ended = true;
-	return false;
+	/* The others in flight still get answers of their own. */
+	if (remote_ends_engine(eng->facts.engine, done.status))
+		eng->ended = true;
+	return true;
 }
 
 static bool take_error(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
@@ -240,6 +239,9 @@ static bool take_frame(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	case REMOTE_DONE:
 		return take_answer(eng, why);
 	case REMOTE_PONG:
+		/* Made up: each would let one more PING into the queue. */
+		if (!eng->pinged || !eng->ping_out)
+			return broken(why, "a PONG without a PING");
 		eng->pinged = false;
 		return true;
 	case REMOTE_INFO_IS:
@@ -294,8 +296,9 @@ static bool tick(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	if (!owed(eng) || still < eng->times.ping)
 		return true;
 	if (!eng->pinged) {
+		eng->ping_out = false;
 		remote_out_put(&eng->link->out, REMOTE_PING, 0, NULL, 0, NULL,
-			       0, NULL);
+			       0, &eng->ping_out);
 		eng->pinged = true;
 		return true;
 	}
@@ -349,12 +352,15 @@ static bool serve_once(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 		return false;
 	if (link->out.count)
 		pfd[0].events |= POLLOUT;
-	timeout = may_sleep(eng, eng->nr_busy < eng->window) ? patience(eng) : 0;
+	timeout = may_sleep(eng, eng->nr_busy < eng->window && !eng->ended) ?
+			  patience(eng) : 0;
 	if (poll(pfd, 2, timeout) < 0 && errno != EINTR)
 		return broken_errno(why, "poll");
 	awake(eng, pfd[1].revents);
 	if (pfd[0].revents & ~POLLOUT && !read_in(eng, why))
 		return false;
+	if (eng->ended && !eng->nr_busy)
+		return broken(why, "a fault, or device lost, at the far engine");
 	return tick(eng, why);
 }
 

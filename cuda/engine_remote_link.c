@@ -37,6 +37,7 @@ struct attempt {
 	uint64_t deadline;		/* 0: none */
 	uint64_t until;			/* of this step */
 	int stop_fd;
+	bool held;			/* HOLD came */
 	uint8_t nonce[REMOTE_NONCE];
 	char *why;
 };
@@ -258,6 +259,10 @@ static enum step take_frame(struct attempt *at)
 	if (!our_nonce(at))
 		return fail(at, "answers the HELLO of somebody else");
 	if (h->type == REMOTE_HOLD) {
+		/* Else it could hold us for ever. */
+		if (at->held)
+			return fail(at, "says HOLD again and again");
+		at->held = true;
 		allow(at, at->times->hold);
 		return STEP_ON;
 	}

@@ -35,7 +35,7 @@ struct engined {
 	struct engined_options opt;
 	struct listener listener[ENGINED_LISTENERS];
 	unsigned int nr_listeners;
-	pid_t client[ENGINED_CLIENTS];	/* 0: free */
+	struct clients clients;
 	bool stopping;
 	uint64_t kill_at;
 };
@@ -164,6 +164,18 @@ static _Noreturn void fatal(const char *what, const char *why)
 	exit(1);
 }
 
+/* Whoever started us may have closed some: no socket is to be our stderr. */
+static void take_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 static int take_signals(void)
 {
 	sigset_t set;
@@ -215,7 +227,7 @@ static bool pass_gate(struct engined *d, int sigfd, struct engined_gate *gate)
 
 	if (pipe2(fds, O_CLOEXEC))
 		fatal("pipe", strerror(errno));
-	pid = engined_spawn(&d->opt, "--gate", "self", fds[1]);
+	pid = engined_spawn(&d->opt, "--gate", "self", fds[1], -1);
 	if (pid < 0)
 		fatal("fork", strerror(errno));
 	close(fds[1]);
@@ -291,58 +303,6 @@ static void say_ready(const struct engined *d, const struct engined_gate *gate)
 		  F_STR("address", where));
 }
 
-/* Too many: said in one frame, without a child. */
-static void refuse_client(int fd, const char *client)
-{
-	struct {
-		struct remote_header h;
-		struct remote_refused r;
-	} frame = {
-		.h = { .magic = REMOTE_MAGIC, .type = REMOTE_REFUSED,
-		       .length = sizeof(frame.r) },
-		.r = { .reason = REMOTE_REASON_CLIENTS,
-		       .version = REMOTE_VERSION },
-	};
-
-	snprintf(frame.r.text, sizeof(frame.r.text),
-		 "%d clients are connected already, and no more are served",
-		 ENGINED_CLIENTS);
-	log_event(LOG_WARN, "refused", F_STR("client", client),
-		  F_STR("why", frame.r.text));
-	if (send(fd, &frame, sizeof(frame), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		log_event(LOG_DEBUG, "refused", F_STR("why", strerror(errno)));
-}
-
-static void accept_client(struct engined *d, struct listener *l)
-{
-	char client[96];
-	int fd = listener_accept(l, client, sizeof(client));
-	unsigned int i = 0;
-
-	if (fd < 0) {
-		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-			return;
-		log_event(LOG_ERROR, "accept", F_STR("address", l->addr.text),
-			  F_STR("why", strerror(errno)));
-		/* Out of memory or descriptors: not at once again. */
-		poll(NULL, 0, WAIT_MS);
-		return;
-	}
-	while (i < ENGINED_CLIENTS && d->client[i])
-		i++;
-	if (i == ENGINED_CLIENTS) {
-		refuse_client(fd, client);
-	} else {
-		d->client[i] = engined_spawn(&d->opt, "--serve", client, fd);
-		if (d->client[i] < 0) {
-			log_event(LOG_ERROR, "fork", F_STR("client", client),
-				  F_STR("why", strerror(errno)));
-			d->client[i] = 0;
-		}
-	}
-	close(fd);
-}
-
 /* The child of a device ended, or cannot be started: later again. */
 static void wait_for_device(struct listener *l)
 {
@@ -368,7 +328,7 @@ static void start_device(struct engined *d, struct listener *l)
 		wait_for_device(l);
 		return;
 	}
-	l->child = engined_spawn(&d->opt, "--serve", l->addr.path, fd);
+	l->child = engined_spawn(&d->opt, "--serve", l->addr.path, fd, -1);
 	close(fd);
 	if (l->child > 0)
 		return;
@@ -401,9 +361,7 @@ static void child_ended(struct engined *d, pid_t pid, int status)
 	if (WIFSIGNALED(status) && !d->stopping)
 		log_event(LOG_ERROR, "client-died", F_NUM("pid", (uint64_t)pid),
 			  F_STR("why", strsignal(WTERMSIG(status))));
-	for (unsigned int i = 0; i < ENGINED_CLIENTS; i++)
-		if (d->client[i] == pid)
-			d->client[i] = 0;
+	clients_ended(&d->clients, pid);
 	for (unsigned int i = 0; i < d->nr_listeners; i++) {
 		if (d->listener[i].child != pid)
 			continue;
@@ -414,11 +372,8 @@ static void child_ended(struct engined *d, pid_t pid, int status)
 
 static unsigned int signal_children(const struct engined *d, int sig)
 {
-	unsigned int n = 0;
+	unsigned int n = clients_signal(&d->clients, sig);
 
-	for (unsigned int i = 0; i < ENGINED_CLIENTS; i++)
-		if (d->client[i])
-			n += !kill(d->client[i], sig);
 	for (unsigned int i = 0; i < d->nr_listeners; i++)
 		if (d->listener[i].child)
 			n += !kill(d->listener[i].child, sig);
@@ -470,11 +425,13 @@ static void loop(struct engined *d, int sigfd)
 			signal_children(d, SIGKILL);
 			d->kill_at = 0;
 		}
-		for (unsigned int i = 0; i < d->nr_listeners; i++)
-			if (pfd[i].revents && !d->stopping)
-				accept_client(d, &d->listener[i]);
+		/* First: whoever ended has left a place. */
 		if (pfd[d->nr_listeners].revents)
 			signals_readable(d, sigfd);
+		for (unsigned int i = 0; i < d->nr_listeners; i++)
+			if (pfd[i].revents && !d->stopping)
+				clients_accept(&d->clients, &d->opt,
+					       &d->listener[i]);
 	}
 }
 
@@ -486,6 +443,7 @@ int main(int argc, char **argv)
 	struct child_mode mode = { 0 };
 	int sigfd;
 
+	take_standard_files();
 	parse_options(argc, argv, &d.opt, &mode);
 	if (mode.gate)
 		engined_gate(&d.opt);

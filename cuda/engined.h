@@ -4,6 +4,7 @@
  *
  *   engined.c         options, the gate, the loop, signals
  *   engined_listen.c  what is listened on, and what is refused to
+ *   engined_clients.c who has which place, and who has to leave
  *   engined_child.c   starts this program again, to serve or to try the engine
  *   engined_serve.c   the child: one connection, one engine
  *   engined_parts.c   the child's parts: from JOB to DONE
@@ -23,6 +24,8 @@
 #define ENGINED_LISTENERS	16
 /* In a child: the connection, or where the gate writes its result. */
 #define ENGINED_FD		3
+/* In a socket's child: a pipe that it closes when the client is welcome. */
+#define ENGINED_SILENT_FD	4
 
 struct engined_options {
 	const char *engine;
@@ -45,11 +48,12 @@ _Noreturn void engined_serve(const struct engined_options *opt,
 			     const char *client);
 
 /*
- * Starts this program again with that mode ("--serve", "--gate"), and fd as
- * ENGINED_FD. Returns its pid, or -1 with errno set.
+ * Starts this program again with that mode ("--serve", "--gate"), fd as
+ * ENGINED_FD, and silent_fd (-1: none) as ENGINED_SILENT_FD. Returns its pid,
+ * or -1 with errno set.
  */
 pid_t engined_spawn(const struct engined_options *opt, const char *mode,
-		    const char *client, int fd);
+		    const char *client, int fd, int silent_fd);
 
 /* Where clients come from. */
 struct listener {
@@ -77,5 +81,24 @@ void listener_close(struct listener *l);
  * Accepts a connection; client: who that is. -1: none, with errno set.
  */
 int listener_accept(struct listener *l, char *client, size_t size);
+
+/* The clients of sockets; all zero: none. */
+struct clients {
+	struct {
+		pid_t pid;		/* of its child; 0: the place is free */
+		bool silent;		/* was not welcomed yet, as far as known */
+		int silent_fd;		/* hangs up when it was */
+		uint64_t since;		/* ms */
+		char name[96];
+	} place[ENGINED_CLIENTS];
+};
+
+/* Accepts a connection, and starts a child for it or tells it why not. */
+void clients_accept(struct clients *clients, const struct engined_options *opt,
+		    struct listener *l);
+/* Frees its place, where it had one. */
+void clients_ended(struct clients *clients, pid_t pid);
+/* Returns how many there are. */
+unsigned int clients_signal(const struct clients *clients, int sig);
 
 #endif /* VGPU_CUDA_ENGINED_H */

@@ -4,7 +4,7 @@
  *
  * The parent has one thread and no engine, so it may fork; the child becomes a
  * fresh program at once and has nothing of the parent but stderr and one
- * descriptor.
+ * descriptor, or two.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,14 @@ static const char *level_name(void)
 	return names[log_get_level()];
 }
 
-static _Noreturn void become(char *const argv[], int fd, pid_t parent)
+/* Out of the way of the numbers that the child knows. */
+static int aside(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, ENGINED_SILENT_FD + 1);
+}
+
+static _Noreturn void become(char *const argv[], int fd, int silent_fd,
+			     pid_t parent)
 {
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
@@ -39,17 +46,19 @@ static _Noreturn void become(char *const argv[], int fd, pid_t parent)
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
 	}
-	if (fd == ENGINED_FD)
-		fcntl(fd, F_SETFD, 0);
-	else
-		dup2(fd, ENGINED_FD);
-	close_range(ENGINED_FD + 1, ~0u, 0);
+	fd = aside(fd);
+	silent_fd = aside(silent_fd);
+	close_range(ENGINED_FD, ENGINED_SILENT_FD, 0);
+	dup2(fd, ENGINED_FD);
+	if (silent_fd >= 0)
+		dup2(silent_fd, ENGINED_SILENT_FD);
+	close_range(ENGINED_SILENT_FD + 1, ~0u, 0);
 	execv("/proc/self/exe", argv);
 	_exit(127);
 }
 
 pid_t engined_spawn(const struct engined_options *opt, const char *mode,
-		    const char *client, int fd)
+		    const char *client, int fd, int silent_fd)
 {
 	char gpu[16];
 	char *argv[] = {
@@ -63,6 +72,6 @@ pid_t engined_spawn(const struct engined_options *opt, const char *mode,
 	snprintf(gpu, sizeof(gpu), "%u", opt->gpu);
 	pid = fork();
 	if (pid == 0)
-		become(argv, fd, parent);
+		become(argv, fd, silent_fd, parent);
 	return pid;
 }

@@ -183,10 +183,31 @@ static void name_tcp(const struct remote_address *peer, char *client,
 	}
 }
 
+/*
+ * Small frames leave at once; and a host that is gone does not keep its place:
+ * neither when nothing is said, nor when it owes acknowledgements.
+ */
+static void set_tcp(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 60 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 15 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 4 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, 120000 },
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		setsockopt(fd, options[i].level, options[i].name,
+			   &options[i].value, sizeof(options[i].value));
+}
+
 int listener_accept(struct listener *l, char *client, size_t size)
 {
 	struct remote_address peer = { 0 };
-	const int one = 1;
 	int fd;
 
 	peer.len = sizeof(peer.sa);
@@ -199,8 +220,6 @@ int listener_accept(struct listener *l, char *client, size_t size)
 		return fd;
 	}
 	name_tcp(&peer, client, size);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	/* A host that is gone must not keep a place for ever. */
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	set_tcp(fd);
 	return fd;
 }

@@ -32,6 +32,9 @@
 #define SYNC_MS		5000
 /* For the last words to a client, when the connection is to be closed. */
 #define LAST_MS		5000
+/* So many lines about a client in so much time. */
+#define LOG_LINES	50
+#define LOG_MS		10000
 /* Frames that are no answer to a job need this much of remote_out. */
 #define OUT_RESERVE	(ENGINED_WINDOW + 8)
 
@@ -39,10 +42,14 @@ struct server {
 	const struct engined_options *opt;
 	const char *client;
 	bool is_socket;
+	bool heard_hello;		/* on this stream, ever */
+	bool has_place;			/* a client was welcomed */
 	bool greeted;			/* a session is on */
 	bool stalled;			/* in holds a JOB that has no room yet */
 	bool closing;			/* when all is said */
 	uint64_t deadline;		/* of what is out of sync, or closing */
+	uint64_t log_since;		/* in the last LOG_MS: */
+	unsigned int nr_logged;
 	struct remote_in in;
 	struct remote_out out;
 	struct parts parts;
@@ -80,6 +87,25 @@ static void close_when_said(struct server *s)
 	s->deadline = clock_ms() + LAST_MS;
 }
 
+/* May the log have a line about what the client did? Not as many as it likes. */
+static bool may_log(struct server *s)
+{
+	uint64_t now = clock_ms();
+
+	if (now - s->log_since > LOG_MS) {
+		s->log_since = now;
+		s->nr_logged = 0;
+	}
+	return s->nr_logged++ < LOG_LINES;
+}
+
+static void complain(struct server *s, const char *event, const char *why)
+{
+	if (may_log(s))
+		log_event(LOG_WARN, event, F_STR("client", s->client),
+			  F_STR("why", why));
+}
+
 static void put_error(struct server *s, uint64_t id, uint32_t reason,
 		      uint32_t type, const char *text)
 {
@@ -97,21 +123,24 @@ static void refuse(struct server *s, const uint8_t nonce[REMOTE_NONCE],
 		.version = REMOTE_VERSION,
 	};
 
-	log_event(LOG_WARN, "refused", F_STR("client", s->client),
-		  F_STR("why", text));
+	complain(s, "refused", text);
 	memcpy(r.nonce, nonce, REMOTE_NONCE);
 	snprintf(r.text, sizeof(r.text), "%s", text);
 	put(s, REMOTE_REFUSED, 0, &r, sizeof(r));
 }
 
+/*
+ * Whoever has not said HELLO on this stream may be in the middle of an answer
+ * of the process before us: what we said would become the rest of it.
+ */
 static void out_of_sync(struct server *s, const char *why)
 {
-	log_event(LOG_WARN, "out-of-sync", F_STR("client", s->client),
-		  F_STR("why", why));
+	complain(s, "out-of-sync", why);
 	parts_new_session(&s->parts, &s->out);
 	s->greeted = false;
 	s->deadline = s->is_socket ? clock_ms() + SYNC_MS : 0;
-	put_error(s, 0, REMOTE_REASON_FRAME, s->in.head.type, why);
+	if (s->heard_hello)
+		put_error(s, 0, REMOTE_REASON_FRAME, s->in.head.type, why);
 }
 
 /* CUDA takes up to seconds for this: the client is told to wait. */
@@ -152,6 +181,14 @@ static struct remote_info info_of(struct server *s)
 /* Both have the same sizes; what is no printable ASCII becomes '?'. */
 #define TELL(dst, src) log_sanitize(dst, sizeof(dst), src, strlen(src))
 
+/* From now on the place is this client's as long as it wants it. */
+static void keep_place(struct server *s)
+{
+	if (s->is_socket && !s->has_place)
+		close(ENGINED_SILENT_FD);
+	s->has_place = true;
+}
+
 static void welcome(struct server *s, const uint8_t nonce[REMOTE_NONCE])
 {
 	struct remote_welcome w = {
@@ -174,8 +211,11 @@ static void welcome(struct server *s, const uint8_t nonce[REMOTE_NONCE])
 	TELL(w.tuning, f.tuning);
 	put(s, REMOTE_WELCOME, 0, &w, sizeof(w));
 	s->greeted = true;
-	log_event(LOG_INFO, "session", F_STR("client", s->client),
-		  F_STR("engine", w.engine), F_STR("device", w.gpu_name));
+	keep_place(s);
+	if (may_log(s))
+		log_event(LOG_INFO, "session", F_STR("client", s->client),
+			  F_STR("engine", w.engine),
+			  F_STR("device", w.gpu_name));
 }
 
 static void take_hello(struct server *s)
@@ -188,6 +228,7 @@ static void take_hello(struct server *s)
 		remote_in_lose_sync(&s->in);
 		return out_of_sync(s, "a HELLO whose reserved fields are not 0");
 	}
+	s->heard_hello = true;
 	parts_new_session(&s->parts, &s->out);
 	s->greeted = false;
 	s->deadline = 0;
@@ -209,8 +250,7 @@ static void take_unknown(struct server *s)
 	snprintf(text, sizeof(text),
 		 "frames of type %u are not known in version %d",
 		 s->in.head.type, REMOTE_VERSION);
-	log_event(LOG_WARN, "unknown-frame", F_STR("client", s->client),
-		  F_NUM("type", s->in.head.type));
+	complain(s, "unknown-frame", text);
 	put_error(s, s->in.head.id, REMOTE_REASON_TYPE, s->in.head.type, text);
 }
 

@@ -14,7 +14,8 @@ REMOTE_OBJS := $(addprefix $(B)/obj/cuda/,remote_address.o remote_frame.o) \
 	$(B)/obj/backend/log.o
 
 ENGINE_LIBS := -ldl -lpthread -lm
-ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine.o pool.o engine_cpu.o)
+ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine.o pool.o \
+	pool_threads.o engine_cpu.o)
 
 # The reference: exact IEEE arithmetic, and loops in vector instructions.
 $(B)/obj/cuda/engine_cpu.o: CFLAGS += -O3 -ffp-contract=off
@@ -43,8 +44,8 @@ $(B)/obj/cuda/kernels_fatbin.o: cuda/kernels_fatbin.S $(B)/obj/cuda/kernels.fatb
 	$(if $(Q),@echo "  AS      $<")
 	$(Q)$(CC) $(CFLAGS) -DKERNELS_FATBIN='"$(B)/obj/cuda/kernels.fatbin"' -c -o $@ $<
 
-$(B)/bin/cuda_sanity: $(B)/obj/cuda/cuda_sanity.o $(B)/obj/cuda/pool.o \
-		$(CUDA_ENGINE_OBJS) $(CUDA_OBJS)
+$(B)/bin/cuda_sanity: $(addprefix $(B)/obj/cuda/,cuda_sanity.o pool.o \
+		pool_threads.o) $(CUDA_ENGINE_OBJS) $(CUDA_OBJS)
 	$(call link,$^ $(ENGINE_LIBS))
 
 ALL += $(B)/bin/cuda_sanity
@@ -70,7 +71,7 @@ ENGINE_OBJS += $(addprefix $(B)/obj/cuda/,engine_remote.o engine_remote_jobs.o \
 	engine_remote_io.o engine_remote_link.o) $(REMOTE_OBJS)
 
 ENGINED_OBJS := $(addprefix $(B)/obj/cuda/,engined.o engined_listen.o \
-	engined_child.o engined_serve.o engined_parts.o) $(ENGINE_OBJS)
+	engined_clients.o engined_child.o engined_serve.o engined_parts.o) $(ENGINE_OBJS)
 
 $(B)/bin/vgpu-engined: $(ENGINED_OBJS)
 	$(call link,$^ $(ENGINE_LIBS))
@@ -82,6 +83,9 @@ INSTALL_TARGETS += install-engined
 install-engined: $(B)/bin/vgpu-engined
 	$(INSTALL) -D -m 755 $< $(DESTDIR)$(SBINDIR)/vgpu-engined
 	$(INSTALL) -D -m 644 cuda/vgpu-engined.8 $(DESTDIR)$(MANDIR)/man8/vgpu-engined.8
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
+	sed -e 's|@SBINDIR@|$(SBINDIR)|' cuda/vgpu-engined.service > $(DESTDIR)$(UNITDIR)/vgpu-engined.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/vgpu-engined.service
 
 include tests/conformance/module.mk
 include tests/unit/remote.mk

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * pool.c - streams of jobs, and threads that run the jobs part by part
+ * pool.c - streams of jobs: what begins when, and where finished jobs go
  *
- * Owns the streams, the queues of submitted and finished jobs, the threads and
- * the eventfd. pool_submit() and pool_reap() run on the engine's caller thread,
- * pool_thread() on each of the pool's, pool_watch() on one of its own.
+ * Owns the streams and the queues of submitted and finished jobs. All of it runs
+ * on the engine's caller thread, but pool_run_part(), which pool_threads.c calls
+ * on each of the pool's threads.
  *
  * A stream is a queue of jobs. What the engine can do without a thread it
  * begins at once on the caller's thread, one job behind the other where it
@@ -27,73 +27,13 @@
  *
  * Must never read or write operand memory.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "pool.h"
+#include "pool_internal.h"
 #include "wire.h"
 
-/* How long the watch sleeps between two looks: a share of the time it waited. */
-#define NAP_SHARE	8
-#define NAP_MIN_NS	10000
-#define NAP_MAX_NS	1000000
-
-/* Fields from count on describe the job at the head while it is shared out. */
-struct vgpu_engine_stream {
-	struct vgpu_job *head, *tail;
-	struct vgpu_job *next;		/* the first one not begun */
-	unsigned int nr_begun;		/* those before it */
-	uint32_t note;			/* the engine's */
-	bool shared;
-	uint64_t count;			/* its elements */
-	uint64_t part;			/* elements given to a thread at once */
-	unsigned int width;		/* threads that may work on it at once */
-	unsigned int running;		/* threads that do */
-	uint64_t taken;			/* of count: given to threads */
-	uint64_t finished;		/* of count: run */
-	uint64_t start_ns;
-	bool runnable;
-	struct vgpu_engine_stream *next_runnable;
-};
-
-struct pool {
-	const struct pool_ops *ops;
-	void *engine;
-	int fd;
-	unsigned int nr_threads;
-	pthread_t *thread;
-	bool watched;			/* there is a watch */
-	pthread_t watch;
-
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	pthread_cond_t look;		/* for the watch: something to look for */
-	bool stop;
-	bool armed;			/* the next job to finish is announced */
-	bool announced;			/* the eventfd counts 1 */
-	unsigned int nr_idle;
-	unsigned int nr_numbered;	/* threads that have their number */
-	unsigned int nr_begun;		/* jobs of all streams */
-	struct vgpu_engine_stream *first_runnable, *last_runnable;
-	struct vgpu_job *first_done, *last_done;
-};
-
-uint64_t pool_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-/* The lock is held. */
-static void announce(struct pool *pool)
+void pool_announce(struct pool *pool)
 {
 	const uint64_t one = 1;
 
@@ -114,7 +54,7 @@ static void finish(struct pool *pool, struct vgpu_job *job)
 		pool->first_done = job;
 	pool->last_done = job;
 	if (pool->armed)
-		announce(pool);
+		pool_announce(pool);
 }
 
 /* The lock is held. */
@@ -255,8 +195,11 @@ static void part_over(struct pool *pool, struct vgpu_engine_stream *stream,
 	stream->finished += count;
 	if (path > job->path)
 		job->path = path;
-	if (status != VGPU_RSP_OK && job->status == VGPU_RSP_OK) {
-		job->status = status;
+	if (status != VGPU_RSP_OK) {
+		/* Lost is what later parts say of what an earlier one met. */
+		if (job->status == VGPU_RSP_OK ||
+		    job->status == VGPU_RSP_DEVICE_LOST)
+			job->status = status;
 		/* Nobody needs the parts that no thread has taken yet. */
 		stream->finished += stream->count - stream->taken;
 		stream->taken = stream->count;
@@ -274,8 +217,7 @@ static void part_over(struct pool *pool, struct vgpu_engine_stream *stream,
 	stream_advance(pool, stream, false);
 }
 
-/* Takes a part of the first runnable stream and runs it. The lock is held. */
-static void run_part(struct pool *pool, unsigned int thread)
+void pool_run_part(struct pool *pool, unsigned int thread)
 {
 	struct vgpu_engine_stream *stream = pool->first_runnable;
 	struct vgpu_job *job = stream->head;
@@ -298,156 +240,6 @@ static void run_part(struct pool *pool, unsigned int thread)
 				 &path);
 	pthread_mutex_lock(&pool->lock);
 	part_over(pool, stream, count, status, path);
-}
-
-static void *pool_thread(void *arg)
-{
-	struct pool *pool = arg;
-	unsigned int thread;
-
-	pthread_mutex_lock(&pool->lock);
-	thread = pool->nr_numbered++;
-	while (!pool->stop) {
-		if (pool->first_runnable) {
-			run_part(pool, thread);
-			continue;
-		}
-		pool->nr_idle++;
-		pthread_cond_wait(&pool->wake, &pool->lock);
-		pool->nr_idle--;
-	}
-	pthread_mutex_unlock(&pool->lock);
-	return NULL;
-}
-
-static uint64_t nap_ns(uint64_t waited_ns)
-{
-	uint64_t nap = waited_ns / NAP_SHARE;
-
-	if (nap < NAP_MIN_NS)
-		return NAP_MIN_NS;
-	return nap < NAP_MAX_NS ? nap : NAP_MAX_NS;
-}
-
-/*
- * Looks for begun jobs that are over, while the caller sleeps and there are
- * any. It naps between looks, for an eighth of the time waited so far: a job's
- * end is seen that much late at most, on whichever stream it is and whether or
- * not the device still answers.
- */
-static void *pool_watch(void *arg)
-{
-	struct pool *pool = arg;
-	uint64_t since = 0;
-
-	/* Naps are shorter than the usual slack. */
-	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-	pthread_mutex_lock(&pool->lock);
-	while (!pool->stop) {
-		struct timespec nap = { 0, 0 };
-
-		if (!pool->armed || !pool->nr_begun) {
-			pthread_cond_wait(&pool->look, &pool->lock);
-			since = pool_now_ns();
-			continue;
-		}
-		if (pool->ops->ready(pool->engine)) {
-			announce(pool);
-			continue;
-		}
-		nap.tv_nsec = (long)nap_ns(pool_now_ns() - since);
-		pthread_mutex_unlock(&pool->lock);
-		nanosleep(&nap, NULL);
-		pthread_mutex_lock(&pool->lock);
-	}
-	pthread_mutex_unlock(&pool->lock);
-	return NULL;
-}
-
-unsigned int pool_processors(unsigned int max)
-{
-	cpu_set_t set;
-	int n = 0;
-
-	CPU_ZERO(&set);
-	if (!sched_getaffinity(0, sizeof(set), &set))
-		n = CPU_COUNT(&set);
-	if (n < 1)
-		n = 1;
-	return (unsigned int)n < max ? (unsigned int)n : max;
-}
-
-static void stop_threads(struct pool *pool)
-{
-	pthread_mutex_lock(&pool->lock);
-	pool->stop = true;
-	pthread_cond_broadcast(&pool->wake);
-	pthread_cond_broadcast(&pool->look);
-	pthread_mutex_unlock(&pool->lock);
-	if (pool->watched)
-		pthread_join(pool->watch, NULL);
-	while (pool->nr_threads)
-		pthread_join(pool->thread[--pool->nr_threads], NULL);
-}
-
-static int start_threads(struct pool *pool, unsigned int threads)
-{
-	int err = 0;
-
-	while (pool->nr_threads < threads && !err) {
-		err = pthread_create(&pool->thread[pool->nr_threads], NULL,
-				     pool_thread, pool);
-		if (!err)
-			pool->nr_threads++;
-	}
-	if (!err && pool->ops->begin) {
-		err = pthread_create(&pool->watch, NULL, pool_watch, pool);
-		pool->watched = !err;
-	}
-	return err;
-}
-
-struct pool *pool_create(const struct pool_ops *ops, void *engine,
-			 unsigned int threads)
-{
-	struct pool *pool = calloc(1, sizeof(*pool));
-	int err = ENOMEM;
-
-	if (!pool)
-		return NULL;
-	pool->ops = ops;
-	pool->engine = engine;
-	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->wake, NULL);
-	pthread_cond_init(&pool->look, NULL);
-	pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (pool->fd < 0) {
-		err = errno;
-		goto fail;
-	}
-	pool->thread = calloc(threads, sizeof(*pool->thread));
-	if (!pool->thread)
-		goto fail;
-	err = start_threads(pool, threads);
-	if (err)
-		goto fail;
-	return pool;
-fail:
-	pool_destroy(pool);
-	errno = err;
-	return NULL;
-}
-
-void pool_destroy(struct pool *pool)
-{
-	stop_threads(pool);
-	if (pool->fd >= 0)
-		close(pool->fd);
-	pthread_cond_destroy(&pool->wake);
-	pthread_cond_destroy(&pool->look);
-	pthread_mutex_destroy(&pool->lock);
-	free(pool->thread);
-	free(pool);
 }
 
 struct vgpu_engine_stream *pool_stream_create(struct pool *pool)
@@ -483,7 +275,7 @@ void pool_submit(struct pool *pool, struct vgpu_job *job)
 	if (!stream->shared)
 		stream_advance(pool, stream, true);
 	if (pool->armed && pool->nr_begun)
-		pthread_cond_signal(&pool->look);
+		pool_look(pool);
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -531,7 +323,7 @@ bool pool_arm(struct pool *pool)
 		!(pool->nr_begun && pool->ops->ready(pool->engine));
 	pool->armed = armed;
 	if (armed && pool->nr_begun)
-		pthread_cond_signal(&pool->look);
+		pool_look(pool);
 	pthread_mutex_unlock(&pool->lock);
 	return armed;
 }

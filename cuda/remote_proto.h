@@ -33,6 +33,9 @@
  *    and discards all octets before the next HELLO. On a socket it closes the
  *    connection when none came within five seconds, or within REMOTE_FILLER
  *    octets and a HELLO.
+ *  o Before the first HELLO of a stream the server must send nothing, but on a
+ *    socket REFUSED: a client that did not notice that the server is another
+ *    process may wait for the rest of an answer, and would take this for it.
  *  o A frame that breaks a rule ends the session for the client; it may connect
  *    again.
  *
@@ -40,7 +43,8 @@
  *
  *   (REMOTE_FILLER octets 0)
  *   HELLO nonce, version     ------------>
- *                            <------------     HOLD nonce: "wait for my engine"
+ *                            <------------     HOLD nonce: "wait for my engine",
+ *                                              once at most
  *                            <------------     WELCOME nonce, facts
  *   JOB id 1                 ------------>
  *   JOB id 2                 ------------>

@@ -18,6 +18,9 @@
  *                               "word"
  * FAKE_CUDA_COUNT=N             GPUs
  * FAKE_CUDA_SLOW=1              work is never done when asked, only when awaited
+ * FAKE_CUDA_FAST=1              work on more than 64 KiB has no effect, and takes no
+ *                               time
+ * FAKE_CUDA_BUSY=1              others are first: work on a stream takes 5 ms more
  * FAKE_CUDA_NO_READ_ONLY=1      read-only memory cannot be registered
  */
 #include <pthread.h>
@@ -49,8 +52,12 @@ CUresult told_to_fail(const char *name, atomic_int *times)
 		return CUDA_SUCCESS;
 	}
 	sscanf(env + len + 1, "%d:%d", &code, &from);
-	return atomic_fetch_add(times, 1) + 1 >= from ? (CUresult)code :
-							CUDA_SUCCESS;
+	if (atomic_fetch_add(times, 1) + 1 < from)
+		return CUDA_SUCCESS;
+	/* Whoever learns of an error may rely on nothing being at work. */
+	if (code != CUDA_ERROR_OUT_OF_MEMORY)
+		fake_drain();
+	return (CUresult)code;
 }
 
 void fake_misuse(const char *what)

@@ -41,6 +41,9 @@ enum memory { UNKNOWN, DEVICE, PINNED, REGISTERED, REGISTERED_READ_ONLY };
 /* All of p ... p + len is memory of one kind. */
 enum memory fake_memory(const void *p, size_t len);
 
+/* Waits until no stream has anything to do. */
+void fake_drain(void);
+
 /* A stream's work still to be done uses p ... p + len. */
 int fake_in_use(const void *p, size_t len);
 

@@ -21,15 +21,18 @@ ok() {
 	fi
 }
 
-# A line of a growing file that matches, awaited.
+# A line of a growing file that matches, awaited. The file has to be there: who
+# writes it may not have made it yet, and tail does not wait for that.
 await() {
 	timeout 30 tail -n +1 -f --pid=$$ "$1" 2>/dev/null | grep -m 1 "$2"
 }
 
 # Two wires: a device has one client, and the test opens a second engine.
 mkfifo "$tmp/wire"
+: >"$tmp/log"
 for i in 1 2; do
-	"$B/test/pty_pair" <"$tmp/wire" >"$tmp/ptys$i" &
+	: >"$tmp/ptys$i"
+	"$B/test/pty_pair" <"$tmp/wire" >>"$tmp/ptys$i" &
 	pids="$pids $!"
 done
 exec 9>"$tmp/wire"
@@ -41,7 +44,7 @@ done
 
 "$B/bin/vgpu-engined" --engine "$ENGINE" --listen "unix:$tmp/socket" \
 	--listen tcp:localhost:0 --listen "$tmp/far1" --listen "$tmp/far2" \
-	2>"$tmp/log" &
+	2>>"$tmp/log" &
 engined=$!
 pids="$pids $engined"
 ready=$(await "$tmp/log" event=ready)

@@ -24,14 +24,17 @@ lib=usr/lib/$(gcc -print-multiarch)
 # Without the CUDA toolkit there is no cuda_sanity to install.
 sanity=
 [ ! -e build/bin/cuda_sanity ] || sanity=usr/sbin/cuda_sanity
-(for f in usr/sbin/vgpubackd usr/libexec/xen-vgpu/vgpu-worker usr/sbin/vgpuctl $sanity \
+(for f in usr/sbin/vgpubackd usr/libexec/xen-vgpu/vgpu-worker usr/sbin/vgpuctl usr/sbin/vgpu-engined $sanity \
 	usr/bin/vgpu-smi usr/bin/vgpu-vector-add usr/include/vgpufront.h \
 	"$lib/libvgpufront.so.0" "$lib/libvgpufront.a" "$lib/pkgconfig/vgpufront.pc" \
-	usr/share/man/man8/vgpubackd.8 usr/share/man/man8/vgpuctl.8 usr/share/man/man3/vgpu_open.3 \
-	usr/lib/systemd/system/vgpubackd.service; do
+	usr/share/man/man8/vgpubackd.8 usr/share/man/man8/vgpuctl.8 usr/share/man/man8/vgpu-engined.8 usr/share/man/man3/vgpu_open.3 \
+	usr/lib/systemd/system/vgpubackd.service usr/lib/systemd/system/vgpu-engined.service; do
 	[ -e "$root/$f" ] || { echo "missing: $f"; missing=1; }
 done; [ -z "$missing" ]) >"$tmp/out" 2>&1
-ok $? 'programs, library, header, pages and unit are where they belong'
+ok $? 'programs, library, header, pages and units are where they belong'
+grep -h '^ExecStart=' "$root"/usr/lib/systemd/system/*.service >"$tmp/out"
+[ "$(grep -c '^ExecStart=/usr/sbin/vgpu' "$tmp/out")" = 2 ]
+ok $? 'the units start the installed programs'
 grep -rl "$root" "$root" >"$tmp/out" 2>&1
 ok $((! $?)) 'no installed file names the folder it was staged in'
 

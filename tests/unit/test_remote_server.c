@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../cuda/engined.h"
@@ -172,6 +173,10 @@ static void test_bad_frames(void **state)
 	assert_true(await_text(log_path, "event=out-of-sync"));
 }
 
+/*
+ * A client that did not notice that the server is another process: nothing is
+ * said to it, since it may take that for the rest of an answer.
+ */
 static void test_before_hello(void **state)
 {
 	int fd = peer_connect(path);
@@ -179,9 +184,36 @@ static void test_before_hello(void **state)
 	(void)state;
 	peer_make_job(&f, 1, 0, a, b, 5);
 	peer_put(fd, &f);
-	expect_error(fd, REMOTE_REASON_FRAME, "before HELLO");
-	peer_begin(fd, 1);
+	assert_true(await_text(log_path, "a frame before HELLO"));
+	peer_hello(fd, REMOTE_VERSION, 1);
+	assert_true(peer_get(fd, &f));
+	assert_int_equal(f.h.type, REMOTE_HOLD);
+	peer_expect(fd, REMOTE_WELCOME, &f);
 	expect_sum(fd, 1, 5);
+	/* Once it has said HELLO it is told. */
+	peer_make(&g, REMOTE_PING, 1, NULL, 0);
+	g.h.magic = 0x11111111;
+	peer_put(fd, &g);
+	expect_error(fd, REMOTE_REASON_FRAME, "where a frame has to begin");
+	close(fd);
+}
+
+/* A log is not the client's to fill. */
+static void test_log_flood(void **state)
+{
+	int fd = peer_connect(path);
+	struct stat st;
+
+	(void)state;
+	peer_begin(fd, 1);
+	for (int i = 0; i < 2000; i++) {
+		peer_make(&g, 1234, 99, NULL, 0);
+		peer_put(fd, &g);
+		peer_expect(fd, REMOTE_ERROR, &f);
+	}
+	peer_begin(fd, 2);
+	assert_int_equal(stat(log_path, &st), 0);
+	assert_in_range(st.st_size, 50 * 20, 100 * 400);
 	close(fd);
 }
 
@@ -393,43 +425,91 @@ static void test_killed(void **state)
 	close(other);
 }
 
-static void test_limit(void **state)
+static void expect_full(void)
 {
 	const struct remote_refused *r = (const void *)f.body;
-	int fd[ENGINED_CLIENTS], one_more;
+	int fd = peer_connect(path);
 
-	(void)state;
-	for (int i = 0; i < ENGINED_CLIENTS; i++) {
-		fd[i] = peer_connect(path);
-		/* Who says nothing has no engine, but has a place. */
-		if (i < 2)
-			peer_begin(fd[i], 1);
-	}
-	one_more = peer_connect(path);
-	assert_true(peer_get(one_more, &f));
+	assert_true(peer_get(fd, &f));
 	assert_int_equal(f.h.type, REMOTE_REFUSED);
 	assert_int_equal(r->reason, REMOTE_REASON_CLIENTS);
 	assert_string_equal(
 		r->text,
 		"64 clients are connected already, and no more are served");
-	peer_expect_end(one_more);
+	peer_expect_end(fd);
+}
+
+/* Until there is a place. */
+static int begin_when_free(void)
+{
+	struct remote_hello hello = { .version = REMOTE_VERSION };
+	time_t deadline = time(NULL) + PEER_MS / 1000;
+	int fd;
+
+	do {
+		assert_true(time(NULL) < deadline);
+		fd = peer_connect(path);
+		peer_make(&g, REMOTE_HELLO, 0, &hello, sizeof(hello));
+		/* Who is refused may be so before it has said anything. */
+		peer_send(fd, &g, peer_octets(&g), 0);
+		assert_true(peer_get(fd, &f));
+		if (f.h.type == REMOTE_REFUSED)
+			peer_expect_end(fd);
+	} while (f.h.type == REMOTE_REFUSED);
+	return fd;
+}
+
+static void test_limit(void **state)
+{
+	int fd[ENGINED_CLIENTS];
+
+	(void)state;
+	for (int i = 0; i < ENGINED_CLIENTS; i++) {
+		fd[i] = peer_connect(path);
+		peer_begin(fd[i], 1);
+	}
+	expect_full();
 	expect_sum(fd[0], 1, 9);
 	close(fd[1]);
 	assert_true(await_text(log_path, "event=client-gone"));
 	/* The place is free as soon as the child is gone. */
-	do {
-		struct remote_hello hello = { .version = REMOTE_VERSION };
-
-		fd[1] = peer_connect(path);
-		peer_make(&g, REMOTE_HELLO, 0, &hello, sizeof(hello));
-		/* Who is refused may be so before it has said anything. */
-		peer_send(fd[1], &g, peer_octets(&g), 0);
-		assert_true(peer_get(fd[1], &f));
-		if (f.h.type == REMOTE_REFUSED)
-			peer_expect_end(fd[1]);
-	} while (f.h.type == REMOTE_REFUSED);
+	fd[1] = begin_when_free();
+	expect_full();
 	for (int i = 0; i < ENGINED_CLIENTS; i++)
 		close(fd[i]);
+}
+
+/*
+ * Whoever says nothing may do so for as long as there are places; then the one
+ * that came first has to leave, and nobody who was welcomed.
+ */
+static void test_silent(void **state)
+{
+	struct pollfd pfd = { .events = 0 };
+	int fd[ENGINED_CLIENTS], more[2];
+
+	(void)state;
+	fd[0] = peer_connect(path);
+	peer_begin(fd[0], 1);
+	for (int i = 1; i < ENGINED_CLIENTS; i++)
+		fd[i] = peer_connect(path);
+	for (int i = 0; i < 2; i++) {
+		more[i] = begin_when_free();
+		peer_expect(more[i], REMOTE_WELCOME, &f);
+		/* Gone without a word; the next one is still there. */
+		assert_false(peer_get(fd[1 + i], &f));
+		pfd.fd = fd[2 + i];
+		assert_int_equal(poll(&pfd, 1, 0), 0);
+		expect_sum(fd[0], 1, 9);
+		expect_sum(more[i], 1, 9);
+	}
+	/* Silence until now is no reason not to begin. */
+	peer_begin(fd[3], 1);
+	expect_sum(fd[3], 1, 9);
+	for (int i = 0; i < ENGINED_CLIENTS; i++)
+		close(fd[i]);
+	close(more[0]);
+	close(more[1]);
 }
 
 /* On a line there is no end of a connection: HELLO ends what was before. */
@@ -554,6 +634,9 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log_flood, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parent_killed, setup,

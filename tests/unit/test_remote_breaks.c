@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+/*
+ * test_remote_breaks.c - the remote engine when connections break: lies,
+ * silence, restarts; whatever happens, all results are right
+ */
+#include "remote_script.h"
+
+/*
+ * Ways to break a session, each after three good answers; then an honest far
+ * end comes back, and everything must be right.
+ */
+enum breach {
+	CLOSE,
+	HALF_HEADER,
+	HALF_ANSWER,
+	MAGIC,
+	TOO_LONG,
+	UNKNOWN,
+	FOR_SERVER,
+	WELCOME_AGAIN,
+	NO_SUCH_JOB,
+	TWICE,
+	LENGTH,
+	STATUS,
+	OUTPUT_OF_FAILURE,
+	SAYS_ERROR,
+	PONG_TO_NOBODY,
+	INFO_TO_NOBODY,
+	SILENCE,
+	NR_BREACHES
+};
+
+/* Returns what is to be sent of the frame. */
+static size_t spoil(enum breach breach, struct peer_frame *f)
+{
+	struct remote_done *d = (void *)f->body;
+	size_t len = peer_octets(f);
+
+	switch (breach) {
+	case CLOSE:
+		return 0;
+	case HALF_HEADER:
+		return 11;
+	case HALF_ANSWER:
+		return len - 1;
+	case MAGIC:
+		f->h.magic++;
+		return len;
+	case TOO_LONG:
+		f->h.length = REMOTE_PAYLOAD_MAX + 1;
+		return len;
+	case UNKNOWN:
+		f->h.type = 77;
+		return len;
+	case FOR_SERVER:
+		f->h.type = REMOTE_JOB;
+		return len;
+	case WELCOME_AGAIN:
+		peer_make(f, REMOTE_WELCOME, 0, NULL, 944);
+		return peer_octets(f);
+	case NO_SUCH_JOB:
+		f->h.id += 1000;
+		return len;
+	case TWICE:
+		f->h.id = 1;
+		return len;
+	case LENGTH:
+		f->h.length -= 4;
+		return len;
+	case STATUS:
+		d->status = VGPU_RSP_MAX + 1;
+		f->h.length = sizeof(*d);
+		return peer_octets(f);
+	case OUTPUT_OF_FAILURE:
+		d->status = VGPU_RSP_NO_MEMORY;
+		return len;
+	case SAYS_ERROR:
+		peer_make(f, REMOTE_ERROR, 0, NULL, 264);
+		return peer_octets(f);
+	case PONG_TO_NOBODY:
+		peer_make(f, REMOTE_PONG, 0, NULL, 0);
+		return peer_octets(f);
+	case INFO_TO_NOBODY:
+		peer_make(f, REMOTE_INFO_IS, 0, NULL, 32);
+		return peer_octets(f);
+	default:
+		return 0;
+	}
+}
+
+static void *serve_badly(void *arg)
+{
+	enum breach breach = *(enum breach *)arg;
+	struct peer_frame *job = malloc(sizeof(*job));
+	struct peer_frame *done = malloc(sizeof(*done));
+	int fd = next_client();
+
+	peer_welcome(fd, "Honest");
+	for (int i = 0; i < 3; i++) {
+		NEED(peer_next_job(fd, job));
+		peer_answer(job, done);
+		peer_put(fd, done);
+	}
+	NEED(peer_next_job(fd, job));
+	peer_answer(job, done);
+	peer_send(fd, done, spoil(breach, done), 0);
+	/* Those that close do so; who lies or is silent waits to be left. */
+	while (breach > HALF_ANSWER && peer_get(fd, done))
+		;
+	close(fd);
+	serve_well(next_client(), 0);
+	free(job);
+	free(done);
+	return NULL;
+}
+
+static void test_breaches(void **state)
+{
+	struct remote_times patient = quick;
+
+	(void)state;
+	/* A lie is one at once, not when the far end has been silent too. */
+	patient.ping = patient.silence = 10 * PEER_MS;
+	for (enum breach breach = 0; breach < NR_BREACHES; breach++) {
+		run_script(serve_badly, &breach);
+		expect_all_right(breach == SILENCE ? &quick : &patient);
+		end_script();
+		if (nr_connections != 2)
+			fail_msg("breach %d: %u connections", breach,
+				 nr_connections);
+	}
+}
+
+/* An answer to a job that is still being sent: it was made up. */
+static void *serve_too_early(void *arg)
+{
+	struct peer_frame *f = malloc(sizeof(*f));
+	unsigned char *start = (unsigned char *)&f->h;
+	size_t want = sizeof(f->h) + sizeof(struct remote_job), have = 0;
+	struct pollfd gone = { .events = 0 };
+	uint32_t count;
+	int fd = next_client();
+
+	(void)arg;
+	peer_welcome(fd, "Honest");
+	/* The start of the first job; its data is more than a socket holds. */
+	while (have < want) {
+		ssize_t n = read(fd, start + have, want - have);
+
+		NEED(n > 0);
+		have += (size_t)n;
+	}
+	NEED(f->h.type == REMOTE_JOB);
+	count = ((struct remote_job *)f->body)->count;
+	peer_make(f, REMOTE_DONE, f->h.id, NULL,
+		  sizeof(struct remote_done) + count * 4);
+	peer_put(fd, f);
+	/* Nobody believes it. Until the end nothing is read: it stays unsent. */
+	gone.fd = fd;
+	NEED(poll(&gone, 1, PEER_MS) == 1 && gone.revents & POLLHUP);
+	close(fd);
+	serve_well(next_client(), 0);
+	free(f);
+	return NULL;
+}
+
+static void test_too_early(void **state)
+{
+	struct vgpu_engine_stream *s;
+	struct vgpu_engine *eng;
+	struct add add;
+
+	(void)state;
+	run_script(serve_too_early, NULL);
+	eng = open_quick(&quick);
+	s = vgpu_engine_stream_create(eng);
+	add_make(&add, s, 5 * 32768);
+	vgpu_engine_submit(eng, &add.job);
+	reap(eng, 1);
+	add_check(&add, VGPU_RSP_OK);
+	vgpu_engine_stream_destroy(eng, s);
+	vgpu_engine_close(eng);
+	end_script();
+	assert_int_equal(nr_connections, 2);
+}
+
+/*
+ * Breaks after each answer, for longer than an end without any answer would be
+ * waited for.
+ */
+static void *serve_one_each(void *arg)
+{
+	struct peer_frame *job = malloc(sizeof(*job));
+	struct peer_frame *done = malloc(sizeof(*done));
+	unsigned int *parts = arg;
+
+	for (; *parts; (*parts)--) {
+		int fd = next_client();
+
+		peer_welcome(fd, "Fragile");
+		NEED(peer_next_job(fd, job));
+		peer_answer(job, done);
+		peer_put(fd, done);
+		/* It was read when the next frame comes, or the end. */
+		if (*parts == 1)
+			while (peer_get(fd, job))
+				;
+		close(fd);
+	}
+	free(job);
+	free(done);
+	return NULL;
+}
+
+static void test_progress(void **state)
+{
+	struct remote_times times = quick;
+	struct vgpu_engine_stream *s;
+	struct vgpu_engine *eng;
+	unsigned int parts = 40;
+	struct add add;
+
+	(void)state;
+	times.give_up = 200;
+	run_script(serve_one_each, &parts);
+	eng = open_quick(&times);
+	s = vgpu_engine_stream_create(eng);
+	add_make(&add, s, 40 * 32768);
+	vgpu_engine_submit(eng, &add.job);
+	reap(eng, 1);
+	add_check(&add, VGPU_RSP_OK);
+	vgpu_engine_stream_destroy(eng, s);
+	vgpu_engine_close(eng);
+	end_script();
+	assert_int_equal(nr_connections, 40);
+}
+
+/* Busy for long, but it answers PING: that is no silence. */
+static void *serve_slowly(void *arg)
+{
+	struct peer_frame *job = malloc(sizeof(*job));
+	struct peer_frame *f = malloc(sizeof(*f));
+	int fd = next_client();
+	uint64_t start = now_ms();
+
+	(void)arg;
+	peer_welcome(fd, "Slow");
+	NEED(peer_next_job(fd, job));
+	while (now_ms() - start < 1500) {
+		struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+		if (poll(&pfd, 1, 100) != 1)
+			continue;
+		NEED(peer_get(fd, f));
+		NEED(f->h.type == REMOTE_PING);
+		f->h.type = REMOTE_PONG;
+		peer_put(fd, f);
+	}
+	peer_answer(job, f);
+	peer_put(fd, f);
+	while (peer_get(fd, f))
+		;
+	close(fd);
+	free(job);
+	free(f);
+	return NULL;
+}
+
+static void test_slow(void **state)
+{
+	struct vgpu_engine_stream *s;
+	struct vgpu_engine *eng;
+	struct add add;
+
+	(void)state;
+	run_script(serve_slowly, NULL);
+	eng = open_quick(&quick);
+	s = vgpu_engine_stream_create(eng);
+	add_make(&add, s, 100);
+	vgpu_engine_submit(eng, &add.job);
+	reap(eng, 1);
+	add_check(&add, VGPU_RSP_OK);
+	vgpu_engine_stream_destroy(eng, s);
+	vgpu_engine_close(eng);
+	end_script();
+	assert_int_equal(nr_connections, 1);
+}
+
+/* Goes while nothing is owed, and is there again when something is. */
+static void *serve_after_idling(void *arg)
+{
+	int fd = next_client();
+
+	(void)arg;
+	peer_welcome(fd, "Honest");
+	close(fd);
+	serve_well(next_client(), 0);
+	return NULL;
+}
+
+static void test_idle_break(void **state)
+{
+	(void)state;
+	run_script(serve_after_idling, NULL);
+	expect_all_right(&quick);
+	end_script();
+	assert_int_equal(nr_connections, 2);
+}
+
+/* vgpu-engined is killed and started again, over and over. */
+static void test_restarts(void **state)
+{
+	struct vgpu_engine_stream *s[3];
+	struct vgpu_engine *eng;
+	struct add add[JOBS];
+	pid_t pid = engined_start(log_path, NULL, "--listen", address, NULL);
+
+	(void)state;
+	eng = open_quick(&quick);
+	for (int round = 0; round < 5; round++) {
+		submit_all(eng, s, add);
+		engined_stop(pid, round % 2 ? SIGTERM : SIGKILL);
+		pid = engined_start(log_path, NULL, "--listen", address, NULL);
+		assert_true(pid > 0);
+		reap(eng, JOBS);
+		for (int i = 0; i < JOBS; i++)
+			add_check(&add[i], VGPU_RSP_OK);
+		for (int i = 0; i < 3; i++)
+			vgpu_engine_stream_destroy(eng, s[i]);
+	}
+	vgpu_engine_close(eng);
+	engined_stop(pid, SIGTERM);
+	unlink(log_path);
+}
+
+/* Closed while it tries to connect: at once. */
+static void test_close_meanwhile(void **state)
+{
+	struct remote_times times = quick;
+	struct vgpu_engine_stream *s;
+	struct vgpu_engine *eng;
+	struct add add;
+	uint64_t start;
+	pid_t pid = engined_start(log_path, NULL, "--listen", address, NULL);
+
+	(void)state;
+	times.retry = times.retry_max = 60000;
+	times.give_up = 100;
+	eng = open_quick(&times);
+	s = vgpu_engine_stream_create(eng);
+	engined_stop(pid, SIGKILL);
+	add_make(&add, s, 10);
+	vgpu_engine_submit(eng, &add.job);
+	reap(eng, 1);
+	add_check(&add, VGPU_RSP_DEVICE_LOST);
+	vgpu_engine_stream_destroy(eng, s);
+	start = now_ms();
+	vgpu_engine_close(eng);
+	assert_true(now_ms() - start < 1000);
+	unlink(path);
+	unlink(log_path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_breaches),
+		cmocka_unit_test(test_too_early),
+		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_idle_break),
+		cmocka_unit_test(test_restarts),
+		cmocka_unit_test(test_close_meanwhile),
+	};
+	int failed;
+
+	if (begin_remote_tests())
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rmdir(dir);
+	return failed;
+}
