@@ -144,10 +144,9 @@ static void probe(struct offers *o, unsigned int gpu)
 
 bool offers_engine_ok(const char *name)
 {
-	static const char remote[] = "remote:";
-	const size_t n = sizeof(remote) - 1;
+	const size_t n = strlen(VGPU_ENGINE_REMOTE);
 
-	if (!strncmp(name, remote, n))
+	if (!strncmp(name, VGPU_ENGINE_REMOTE, n))
 		return name[n] && strlen(name) < WORKER_ENGINE_NAME;
 	return !strcmp(name, "auto") || !strcmp(name, "cpu") ||
 	       !strcmp(name, "cuda");

@@ -18,7 +18,8 @@ uint64_t stats_errors(const struct vgpu_stats *st)
 }
 
 /* "NAME:count,..." of the counts that are not 0, from first on. */
-static void list_counts(char *out, size_t size, const char *const *names,
+static void list_counts(char *out, size_t size,
+			const char *(*name)(unsigned int),
 			const uint64_t *count, unsigned int first,
 			unsigned int end)
 {
@@ -28,27 +29,28 @@ static void list_counts(char *out, size_t size, const char *const *names,
 	for (unsigned int i = first; i < end && len < size; i++)
 		if (count[i])
 			len += snprintf(out + len, size - len, "%s%s:%llu",
-					len ? "," : "", names[i],
+					len ? "," : "", name(i),
 					(unsigned long long)count[i]);
 }
 
-void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st)
+static const char *status_name(unsigned int status)
 {
-	static const char *const statuses[] = {
+	static const char *const names[] = {
 #define STATUS_NAME(name, code, err, text) [code] = #name,
 		VGPU_STATUS_LIST(STATUS_NAME)
 #undef STATUS_NAME
 	};
-	static const char *const paths[] = {
-#define PATH_NAME(name, str) [VGPU_PATH_##name] = str,
-		VGPU_PATH_LIST(PATH_NAME)
-#undef PATH_NAME
-	};
+
+	return names[status];
+}
+
+void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st)
+{
 	char by_status[1024], by_path[512];
 
-	list_counts(by_status, sizeof(by_status), statuses, st->status,
+	list_counts(by_status, sizeof(by_status), status_name, st->status,
 		    VGPU_RSP_OK + 1, VGPU_RSP_MAX + 1);
-	list_counts(by_path, sizeof(by_path), paths, st->path,
+	list_counts(by_path, sizeof(by_path), vgpu_path_name, st->path,
 		    VGPU_PATH_NONE + 1, VGPU_NR_PATHS);
 	log_event(LOG_INFO, "stats", F_NUM("domid", domid), F_NUM("dev", devid),
 		  F_NUM("requests", st->requests),

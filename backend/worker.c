@@ -43,8 +43,6 @@
 /* How often a worker that does not sleep looks at its descriptors. */
 #define LOOK_NS 1000000
 
-#define REMOTE "remote:"
-
 enum { FD_SUPERVISOR, FD_EVTCHN, FD_ENGINE, NR_FDS };
 
 struct worker {
@@ -370,11 +368,11 @@ static void check_config(ssize_t len, const struct msg *m)
 /* Of the sockets that the engine may have to make again; AF_UNSPEC: none. */
 static int engine_family(void)
 {
-	const size_t prefix = strlen(REMOTE);
+	const size_t prefix = strlen(VGPU_ENGINE_REMOTE);
 	struct remote_address at;
 	char why[VGPU_ENGINE_WHY];
 
-	if (strncmp(w.cfg.engine, REMOTE, prefix) ||
+	if (strncmp(w.cfg.engine, VGPU_ENGINE_REMOTE, prefix) ||
 	    !remote_parse(w.cfg.engine + prefix, false, &at, why) ||
 	    at.kind == REMOTE_DEVICE)
 		return AF_UNSPEC;

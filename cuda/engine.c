@@ -29,17 +29,6 @@ const struct vgpu_engine_ops *vgpu_engine_by_name(const char *name)
 	return NULL;
 }
 
-const char *vgpu_path_name(unsigned int path)
-{
-	static const char *const names[] = {
-#define PATH_NAME(name, str) [VGPU_PATH_##name] = str,
-		VGPU_PATH_LIST(PATH_NAME)
-#undef PATH_NAME
-	};
-
-	return path < VGPU_NR_PATHS ? names[path] : "";
-}
-
 static struct vgpu_engine *open_auto(const struct vgpu_engine_config *cfg,
 				     char why[VGPU_ENGINE_WHY])
 {
@@ -58,11 +47,11 @@ static struct vgpu_engine *open_named(const char *name,
 				      const struct vgpu_engine_config *cfg,
 				      char why[VGPU_ENGINE_WHY])
 {
-	const size_t remote = strlen("remote:");
+	const size_t remote = strlen(VGPU_ENGINE_REMOTE);
 	struct vgpu_engine_config there = *cfg;
 	const struct vgpu_engine_ops *ops;
 
-	if (!strncmp(name, "remote:", remote)) {
+	if (!strncmp(name, VGPU_ENGINE_REMOTE, remote)) {
 		there.address = name + remote;
 		return vgpu_engine_remote.open(&there, why);
 	}

@@ -27,6 +27,8 @@
 #define VGPU_ENGINE_TEXT	96
 #define VGPU_ENGINE_WHY		256
 #define VGPU_ENGINE_OPERANDS	3
+/* What the name of an engine elsewhere starts with; its address follows. */
+#define VGPU_ENGINE_REMOTE	"remote:"
 
 struct vgpu_engine;
 struct vgpu_engine_stream;
@@ -84,6 +86,18 @@ enum vgpu_path {
 	VGPU_NR_PATHS
 };
 
+/* "zero-copy" ...; "" for what is no enum vgpu_path. */
+static inline const char *vgpu_path_name(unsigned int path)
+{
+	static const char *const names[] = {
+#define VGPU_PATH_NAME(name, str) [VGPU_PATH_##name] = str,
+		VGPU_PATH_LIST(VGPU_PATH_NAME)
+#undef VGPU_PATH_NAME
+	};
+
+	return path < VGPU_NR_PATHS ? names[path] : "";
+}
+
 /*
  * A job: one built-in kernel, or a fence (kernel 0). The caller owns it and
  * must leave it and its operands' memory alone from vgpu_engine_submit() until
@@ -121,6 +135,20 @@ struct vgpu_job {
 	struct vgpu_job *next;
 	void *owner;
 };
+
+/* What every engine refuses: operands that cannot be a job's. */
+static inline bool vgpu_job_operands_ok(const struct vgpu_job *job)
+{
+	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++) {
+		const struct vgpu_engine_operand *op = &job->operand[i];
+
+		if (op->count != job->operand[0].count ||
+		    op->count > SIZE_MAX / 4 || (op->count && !op->host) ||
+		    (uintptr_t)op->host % 4)
+			return false;
+	}
+	return true;
+}
 
 /*
  * Configuration of an engine.
@@ -170,7 +198,9 @@ struct vgpu_engine_ops {
 	 * Makes host memory that operands will lie in known to the engine, once
 	 * for its life, so that jobs reach it in place. base is page aligned,
 	 * bytes whole pages; read_only: mapped so. NULL: not possible; its
-	 * operands have no region and are staged. Blocks, 0.1 ms a MiB.
+	 * operands have no region and are staged. Blocks, 0.1 ms a MiB. An
+	 * engine whose region_test() never passes has neither this nor
+	 * region_remove().
 	 */
 	struct vgpu_engine_region *(*region_add)(struct vgpu_engine *eng,
 						 void *base, size_t bytes,
@@ -212,9 +242,6 @@ extern const struct vgpu_engine_ops vgpu_engine_remote;
 
 /* "cpu", "cuda", "remote", or NULL where there is no engine of that name. */
 const struct vgpu_engine_ops *vgpu_engine_by_name(const char *name);
-
-/* "zero-copy" ...; "" for what is no enum vgpu_path. */
-const char *vgpu_path_name(unsigned int path);
 
 /*
  * Opens the engine of that name; "auto" is cuda, and where its gate fails cpu,
@@ -276,6 +303,8 @@ static inline struct vgpu_engine_region *
 vgpu_engine_region_add(struct vgpu_engine *eng, void *base, size_t bytes,
 		       bool read_only)
 {
+	if (!eng->ops->region_add)
+		return NULL;
 	return eng->ops->region_add(eng, base, bytes, read_only);
 }
 

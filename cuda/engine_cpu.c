@@ -190,24 +190,6 @@ static bool cpu_region_test(struct vgpu_engine *eng, void *base, size_t bytes,
 	return false;
 }
 
-static struct vgpu_engine_region *cpu_region_add(struct vgpu_engine *eng,
-						 void *base, size_t bytes,
-						 bool read_only)
-{
-	(void)eng;
-	(void)base;
-	(void)bytes;
-	(void)read_only;
-	return NULL;
-}
-
-static void cpu_region_remove(struct vgpu_engine *eng,
-			      struct vgpu_engine_region *region)
-{
-	(void)eng;
-	(void)region;
-}
-
 static void cpu_submit(struct vgpu_engine *eng, struct vgpu_job *job)
 {
 	pool_submit(to_cpu(eng)->pool, job);
@@ -237,8 +219,6 @@ const struct vgpu_engine_ops vgpu_engine_cpu = {
 	.stream_create = cpu_stream_create,
 	.stream_destroy = cpu_stream_destroy,
 	.region_test = cpu_region_test,
-	.region_add = cpu_region_add,
-	.region_remove = cpu_region_remove,
 	.submit = cpu_submit,
 	.reap = cpu_reap,
 	.arm = cpu_arm,

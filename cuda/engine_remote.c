@@ -192,24 +192,6 @@ static bool remote_region_test(struct vgpu_engine *eng, void *base,
 	return false;
 }
 
-static struct vgpu_engine_region *remote_region_add(struct vgpu_engine *eng,
-						    void *base, size_t bytes,
-						    bool read_only)
-{
-	(void)eng;
-	(void)base;
-	(void)bytes;
-	(void)read_only;
-	return NULL;
-}
-
-static void remote_region_remove(struct vgpu_engine *eng,
-				 struct vgpu_engine_region *region)
-{
-	(void)eng;
-	(void)region;
-}
-
 static int remote_fd(struct vgpu_engine *eng)
 {
 	return to_remote(eng)->fd;
@@ -224,8 +206,6 @@ const struct vgpu_engine_ops vgpu_engine_remote = {
 	.stream_create = remote_stream_create,
 	.stream_destroy = remote_stream_destroy,
 	.region_test = remote_region_test,
-	.region_add = remote_region_add,
-	.region_remove = remote_region_remove,
 	.submit = remote_submit,
 	.reap = remote_reap,
 	.arm = remote_arm,

@@ -60,6 +60,7 @@ struct remote_slot {
 	struct vgpu_job *job;
 	uint64_t id;
 	uint64_t first;
+	uint64_t since;			/* taken from its job, ms */
 	uint32_t count;
 	unsigned int tries;
 	bool sent;

@@ -111,8 +111,9 @@ static bool send_parts(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 			continue;
 		if (!remote_take_part(eng, slot))
 			break;
+		slot->since = remote_now_ms();
 		if (!owed(eng))
-			eng->heard = remote_now_ms();
+			eng->heard = slot->since;
 		eng->nr_busy++;
 		slot->id = eng->next_id++;
 		slot->tries = 0;
@@ -195,6 +196,7 @@ static bool take_answer(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	const struct remote_header *h = &eng->link->in.head;
 	struct remote_slot *slot = NULL;
 	struct remote_done done;
+	uint64_t most;
 	size_t bytes;
 
 	memcpy(&done, eng->link->payload, sizeof(done));
@@ -213,6 +215,10 @@ static bool take_answer(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 		memcpy((unsigned char *)slot->job->operand[2].host +
 			       slot->first * 4,
 		       eng->link->payload + sizeof(done), bytes);
+	/* It was not at it for longer than we have waited, whatever it says. */
+	most = (remote_now_ms() - slot->since + 1) * 1000000;
+	if (done.time_ns > most)
+		done.time_ns = most;
 	eng->nr_busy--;
 	eng->broken = 0;
 	remote_part_done(eng, slot, done.status, done.time_ns);

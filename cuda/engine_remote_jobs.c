@@ -100,15 +100,9 @@ static uint64_t job_elements(const struct remote_engine *eng,
 		job->status = VGPU_RSP_UNSUPPORTED;
 		return 0;
 	}
-	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++) {
-		const struct vgpu_engine_operand *op = &job->operand[i];
-
-		if (op->count != job->operand[0].count ||
-		    op->count > SIZE_MAX / 4 ||
-		    (op->count && !op->host) || (uintptr_t)op->host % 4) {
-			job->status = VGPU_RSP_INVALID;
-			return 0;
-		}
+	if (!vgpu_job_operands_ok(job)) {
+		job->status = VGPU_RSP_INVALID;
+		return 0;
 	}
 	count = remote_kernel(job->kernel)->inputs ? job->operand[0].count : 1;
 	if (!count || !eng->lost)

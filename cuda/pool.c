@@ -92,7 +92,6 @@ static void take_runnable(struct pool *pool, struct vgpu_engine_stream *stream)
 static uint64_t job_elements(const struct pool *pool, struct vgpu_job *job)
 {
 	bool fault = job->kernel == VGPU_KERNEL_DEBUG_FAULT;
-	unsigned int i;
 
 	if (job->kernel == 0)
 		return 0;
@@ -100,15 +99,9 @@ static uint64_t job_elements(const struct pool *pool, struct vgpu_job *job)
 		job->status = VGPU_RSP_UNSUPPORTED;
 		return 0;
 	}
-	for (i = 0; i < VGPU_ENGINE_OPERANDS; i++) {
-		const struct vgpu_engine_operand *op = &job->operand[i];
-
-		if (op->count != job->operand[0].count ||
-		    op->count > SIZE_MAX / 4 ||
-		    (op->count && !op->host) || (uintptr_t)op->host % 4) {
-			job->status = VGPU_RSP_INVALID;
-			return 0;
-		}
+	if (!vgpu_job_operands_ok(job)) {
+		job->status = VGPU_RSP_INVALID;
+		return 0;
 	}
 	if (job->operand[0].count && pool->ops->check)
 		job->status = pool->ops->check(pool->engine, job);
