@@ -126,6 +126,7 @@ static enum vgpu_status do_builtin(struct session *s,
 			return status;
 	}
 	fl = inflight_get(s, req);
+	fl->job.op = VGPU_OP_BUILTIN;
 	fl->job.kernel = b->kernel;
 	fl->job.param = b->param;
 	fl->nr_bufs = VGPU_MAX_OPERANDS;
@@ -148,6 +149,7 @@ static void do_fence(struct session *s, const struct vgpu_request *req)
 		return;
 	}
 	fl = inflight_get(s, req);
+	fl->job.op = VGPU_OP_FENCE;
 	fl->job.kernel = 0;
 	fl->job.param = 0;
 	memset(fl->job.operand, 0, sizeof(fl->job.operand));

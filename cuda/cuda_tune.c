@@ -59,6 +59,7 @@ static uint64_t run_once(struct bench *b, uint64_t count)
 {
 	struct vgpu_job job = {
 		.stream = b->stream,
+		.op = VGPU_OP_BUILTIN,
 		.kernel = VGPU_KERNEL_VECTOR_ADD,
 	};
 	uint64_t start = pool_now_ns(), ns;

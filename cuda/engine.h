@@ -4,8 +4,9 @@
  * and an engine (cpu, cuda, remote)
  *
  * An engine knows nothing of Xen: it gets host addresses and answers jobs. The
- * session has checked every address and count before; an engine relies on that
- * and refuses (VGPU_RSP_INVALID) only what cannot be a job: operands of
+ * session has checked every address, range and count before, and what the
+ * protocol says of a request by itself; an engine relies on that and refuses
+ * (VGPU_RSP_INVALID) only what cannot be a job: operands of a vector add of
  * different counts, misaligned, or NULL with a count.
  *
  * Threads: all calls on one engine come from one thread (the worker's loop).
@@ -14,8 +15,21 @@
  * and again, which costs no system call, or arms the engine and sleeps on its
  * descriptor.
  *
- * Errors are enum vgpu_status of <xen/io/vgpuif.h>; that is all an engine takes
- * from the wire protocol, with the numbers of the built-in kernels.
+ * Errors are enum vgpu_status of <xen/io/vgpuif.h>; an engine takes them from the
+ * wire protocol, with the numbers of operations and built-in kernels, what these
+ * mean, and the blocks that say more of them (struct vgpu_sgemm, vgpu_param).
+ *
+ * Objects (device memory, modules, functions, events) are the caller's
+ * structures, zeroed before the job that makes what they stand for; the engine
+ * keeps its own in them. Jobs behind that one, on its stream, may name them at
+ * once. Jobs on other streams that start before it is done, and all that name
+ * what could not be made, end in VGPU_RSP_NO_HANDLE. The structure stays where
+ * it is until its last job is reaped and the engine has taken back what it holds
+ * (vgpu_engine_mem_free(), vgpu_engine_module_unload()).
+ *
+ * The guest's own kernels can write to all memory that the GPU reaches in this
+ * process: another process of the same guest has no secrets from them, another
+ * guest has its own engine in its own process.
  */
 #ifndef VGPU_ENGINE_H
 #define VGPU_ENGINE_H
@@ -33,6 +47,9 @@
 struct vgpu_engine;
 struct vgpu_engine_stream;
 struct vgpu_engine_region;
+struct vgpu_job;
+/* <xen/io/vgpuif.h> */
+struct vgpu_sgemm;
 
 /* What does not change; "" or 0 where the engine has no such thing. */
 struct vgpu_engine_facts {
@@ -42,6 +59,8 @@ struct vgpu_engine_facts {
 	char compute_capability[VGPU_ENGINE_TEXT];
 	char driver_version[VGPU_ENGINE_TEXT];
 	char builtins[2 * VGPU_ENGINE_TEXT];	/* names, separated by spaces */
+	/* Own code (modules, functions, launches) can be run. */
+	bool modules;
 	uint64_t memory;			/* bytes */
 	/* What the engine measured when it was opened, for people. */
 	char tuning[2 * VGPU_ENGINE_TEXT];
@@ -99,52 +118,145 @@ static inline const char *vgpu_path_name(unsigned int path)
 }
 
 /*
- * A job: one built-in kernel, or a fence (kernel 0). The caller owns it and
- * must leave it and its operands' memory alone from vgpu_engine_submit() until
- * vgpu_engine_reap() has returned it.
+ * Device memory. @bytes: the caller's, before MEM_ALLOC. @address: the engine's:
+ * where the device finds it, a multiple of 256; 0 until it is there. @priv: the
+ * engine's.
+ */
+struct vgpu_engine_mem {
+	uint64_t bytes;
+	uint64_t address;
+	void *priv;
+};
+
+/* The engine's; priv is NULL until it is loaded. */
+struct vgpu_engine_module {
+	void *priv;
+};
+
+/*
+ * The engine's; priv is NULL until it is found. It goes with its module.
+ * @args_len: octets of its argument blob
+ */
+struct vgpu_engine_function {
+	void *priv;
+	uint32_t args_len;
+};
+
+/*
+ * A mark in a stream, the engine's. @marks: EVENT_RECORDs submitted; @reached:
+ * of these, done; @waiting: streams that an EVENT_WAIT holds up.
+ */
+struct vgpu_engine_event {
+	uint64_t marks;
+	uint64_t reached;
+	struct vgpu_engine_stream *waiting;
+};
+
+/*
+ * What a job works on: host memory, or device memory (mem is not NULL).
  *
- * @stream:	jobs of one stream take effect in order
- * @kernel:	enum vgpu_kernel, or 0: a fence, done when all earlier jobs of
- *		the stream are
- * @param:	the kernel's parameter
- * @operand:	host memory, 4-byte aligned; count in elements of 4 bytes. An
- *		input may be mapped read-only. Memory that another party writes
- *		meanwhile gives undefined results, never undefined behaviour.
- *		region: the one that all of it lies in, or NULL.
- * @status:	out: enum vgpu_status
- * @path:	out: enum vgpu_path
- * @time_ns:	out: nanoseconds the engine was busy with this job, from the
- *		start of the first part until it saw the end of the last
- * @next:	the engine's, while it has the job; then the list of reaped jobs
- * @owner:	the caller's
+ * @host:	first octet. What the job only reads may be mapped read-only.
+ *		Memory that another party writes meanwhile gives undefined
+ *		results, never undefined behaviour.
+ * @count:	elements of 4 bytes for built-in kernels; else bytes
+ * @region:	the one that all of the host memory lies in, or NULL
+ * @mem, @offset: device memory, and bytes from its start; all of the operand
+ *		lies in it
  */
 struct vgpu_engine_operand {
 	void *host;
 	uint64_t count;
 	struct vgpu_engine_region *region;
+	struct vgpu_engine_mem *mem;
+	uint64_t offset;
 };
 
+/* An address to be put into an argument blob. @at: bytes, where. */
+struct vgpu_engine_reloc {
+	struct vgpu_engine_operand target;	/* count is 0 */
+	uint16_t at;
+};
+
+/*
+ * A kernel's run. @args: args_len bytes, the job's own copy, 8-byte aligned; the
+ * engine puts the relocations' addresses into it.
+ */
+struct vgpu_engine_launch {
+	struct vgpu_engine_function *function;
+	uint32_t grid[3];
+	uint32_t block[3];
+	uint32_t shared;
+	uint32_t args_len;
+	uint32_t nr_relocs;
+	void *args;
+	const struct vgpu_engine_reloc *reloc;
+};
+
+/*
+ * A job. The caller owns it and must leave it and all that it points to alone
+ * from vgpu_engine_submit() until vgpu_engine_reap() has returned it.
+ *
+ * @stream:	jobs of one stream take effect in order
+ * @op:		enum vgpu_op, one of these, with what it takes:
+ *	FENCE		nothing: it is done when all earlier jobs of the stream
+ *			are
+ *	BUILTIN		kernel, param, sgemm (for SGEMM), operand[]: host memory
+ *			is 4-byte aligned
+ *	MEM_ALLOC	mem; value: mem->address
+ *	COPY		operand[0] (to) and [1] (from), of the same count
+ *	FILL		operand[0], pattern and width
+ *	MODULE_LOAD	module, format, operand[0] (image) and [1] (log, or
+ *			count 0), both host memory of any alignment. The image is
+ *			copied once, before anything looks at it.
+ *	FUNCTION_GET	module, function, name (with a NUL), operand[0] (struct
+ *			vgpu_param each, in host memory, or count 0); value as in
+ *			the response
+ *	LAUNCH		launch
+ *	EVENT_RECORD, EVENT_WAIT: event; value: the time, for the former
+ * @status:	out: enum vgpu_status
+ * @path:	out: enum vgpu_path
+ * @time_ns:	out: nanoseconds the engine was busy with this job, from the
+ *		start of the first part until it saw the end of the last
+ * @value:	out: as above, else 0
+ * @mark:	the engine's
+ * @next:	the engine's, while it has the job; then the list of reaped jobs
+ * @owner:	the caller's
+ */
 struct vgpu_job {
 	struct vgpu_engine_stream *stream;
+	uint8_t op;
 	uint16_t kernel;
 	uint32_t param;
+	uint32_t format;
+	uint32_t pattern;
+	uint32_t width;
 	struct vgpu_engine_operand operand[VGPU_ENGINE_OPERANDS];
+	const struct vgpu_sgemm *sgemm;
+	struct vgpu_engine_mem *mem;
+	struct vgpu_engine_module *module;
+	struct vgpu_engine_function *function;
+	const char *name;
+	struct vgpu_engine_event *event;
+	struct vgpu_engine_launch launch;
 	uint16_t status;
 	uint8_t path;
 	uint64_t time_ns;
+	uint64_t value;
+	uint64_t mark;
 	struct vgpu_job *next;
 	void *owner;
 };
 
-/* What every engine refuses: operands that cannot be a job's. */
+/* What every engine refuses: operands that cannot be a vector add's. */
 static inline bool vgpu_job_operands_ok(const struct vgpu_job *job)
 {
 	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++) {
 		const struct vgpu_engine_operand *op = &job->operand[i];
 
 		if (op->count != job->operand[0].count ||
-		    op->count > SIZE_MAX / 4 || (op->count && !op->host) ||
-		    (uintptr_t)op->host % 4)
+		    op->count > SIZE_MAX / 4 ||
+		    (op->count && !op->host && !op->mem) ||
+		    ((uintptr_t)op->host + op->offset) % 4)
 			return false;
 	}
 	return true;
@@ -155,6 +267,9 @@ static inline bool vgpu_job_operands_ok(const struct vgpu_job *job)
  *
  * @gpu:	index as NVML counts (cuda only)
  * @threads:	worker threads (cpu only); 0: one per processor
+ * @max_job_ns:	how long one job may run on the device (cuda only); 0: for ever.
+ *		One that takes longer ends in VGPU_RSP_TIMEOUT, and the engine is
+ *		lost.
  * @address:	where the engine is (remote only): "unix:PATH",
  *		"tcp:HOST:PORT", or the path of a character device; see remote.h.
  *		Must stay until the engine is closed.
@@ -162,6 +277,7 @@ static inline bool vgpu_job_operands_ok(const struct vgpu_job *job)
 struct vgpu_engine_config {
 	unsigned int gpu;
 	unsigned int threads;
+	uint64_t max_job_ns;
 	const char *address;
 };
 
@@ -211,6 +327,15 @@ struct vgpu_engine_ops {
 	 */
 	void (*region_remove)(struct vgpu_engine *eng,
 			      struct vgpu_engine_region *region);
+	/*
+	 * Takes back what the object stands for, where there is anything; no
+	 * job that names it, or a function of the module, is with the engine.
+	 * Does not block for work of other streams.
+	 */
+	void (*mem_free)(struct vgpu_engine *eng, struct vgpu_engine_mem *mem);
+	/* NULL where facts say that there are no modules. */
+	void (*module_unload)(struct vgpu_engine *eng,
+			      struct vgpu_engine_module *module);
 	/*
 	 * Takes the job, always: a failure is in the status of the job when
 	 * reaped. Does not block for the work itself.
@@ -279,6 +404,20 @@ static inline void vgpu_engine_stream_destroy(struct vgpu_engine *eng,
 					      struct vgpu_engine_stream *stream)
 {
 	eng->ops->stream_destroy(eng, stream);
+}
+
+static inline void vgpu_engine_mem_free(struct vgpu_engine *eng,
+					struct vgpu_engine_mem *mem)
+{
+	eng->ops->mem_free(eng, mem);
+}
+
+static inline void
+vgpu_engine_module_unload(struct vgpu_engine *eng,
+			  struct vgpu_engine_module *module)
+{
+	if (eng->ops->module_unload)
+		eng->ops->module_unload(eng, module);
 }
 
 static inline void vgpu_engine_submit(struct vgpu_engine *eng,

@@ -94,9 +94,9 @@ static uint64_t job_elements(const struct remote_engine *eng,
 {
 	uint64_t count;
 
-	if (job->kernel == 0)
+	if (job->op == VGPU_OP_FENCE)
 		return 0;
-	if (!remote_kernel(job->kernel)) {
+	if (job->op != VGPU_OP_BUILTIN || !remote_kernel(job->kernel)) {
 		job->status = VGPU_RSP_UNSUPPORTED;
 		return 0;
 	}

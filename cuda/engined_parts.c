@@ -101,6 +101,7 @@ static uint16_t make_job(struct parts *parts, struct part *part,
 	if (!*stream)
 		return VGPU_RSP_NO_MEMORY;
 	part->job.stream = *stream;
+	part->job.op = VGPU_OP_BUILTIN;
 	part->job.kernel = j->kernel;
 	part->job.param = j->param;
 	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++)

@@ -93,9 +93,10 @@ static uint64_t job_elements(const struct pool *pool, struct vgpu_job *job)
 {
 	bool fault = job->kernel == VGPU_KERNEL_DEBUG_FAULT;
 
-	if (job->kernel == 0)
+	if (job->op == VGPU_OP_FENCE)
 		return 0;
-	if (job->kernel != VGPU_KERNEL_VECTOR_ADD && !fault) {
+	if (job->op != VGPU_OP_BUILTIN ||
+	    (job->kernel != VGPU_KERNEL_VECTOR_ADD && !fault)) {
 		job->status = VGPU_RSP_UNSUPPORTED;
 		return 0;
 	}

@@ -51,7 +51,7 @@ static int prepare_builtin(struct vgf_ctx *ctx, const struct vgpufront_sqe *sqe,
 	unsigned int i;
 	int err;
 
-	if (sqe->builtin.reserved0 || sqe->builtin.reserved1)
+	if (sqe->builtin.param_len || sqe->builtin.params)
 		return -EINVAL;
 	req->u.builtin.kernel = sqe->builtin.kernel;
 	req->u.builtin.param = sqe->builtin.param;

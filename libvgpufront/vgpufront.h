@@ -11,12 +11,19 @@
  * -ENODEV; what was in flight finishes with it. Close the device and open it
  * again to go on. Besides the errors named at each call, what the backend maps
  * or runs can fail with -EREMOTEIO (it could not map the memory), -ETIME (the
- * work took longer than it allows) and -EPROTO (it failed internally).
+ * work took longer than it allows; the device is lost) and -EPROTO (it failed
+ * internally).
+ *
+ * Asynchronous calls that give no operation (everything with a stream, but for
+ * the _async calls) return when the work is on its way. Their failure is not
+ * lost: it is the result of the stream's next vgpu_fence() or
+ * vgpu_fence_async(), the first one where there are several, as in CUDA. Work
+ * behind a failure goes on. What is wrong with the arguments is said at once.
  *
  * Threads: all calls may be made by several threads at once on one device,
- * except vgpu_close(), vgpu_buffer_free(), vgpu_buffer_unregister() and
- * vgpu_op_free(), after which the object is gone for everybody. The library
- * has no threads of its own: work larger than one request progresses in
+ * except those that end an object (vgpu_close(), ..._free(), ..._unregister(),
+ * ..._unload(), ..._destroy()), after which it is gone for everybody. The
+ * library has no threads of its own: work larger than one request progresses in
  * vgpu_process(), vgpu_op_wait() and the other calls that wait.
  *
  * Signals: no call returns early because of a signal handler; calls that wait
@@ -42,6 +49,13 @@ struct vgpu_device;
 struct vgpu_buffer;
 /* An asynchronous operation. */
 struct vgpu_op;
+/* Memory of the device. */
+struct vgpu_mem;
+/* Code for the GPU, and a kernel in it. */
+struct vgpu_module;
+struct vgpu_function;
+/* A mark in a stream. */
+struct vgpu_event;
 
 #define VGPU_TEXT_LEN 96
 
@@ -62,7 +76,9 @@ enum vgpu_state {
  * @backend_domid:	Xen domain that serves the device
  * @devid:		number of the device in xenstore
  * @ring_slots:		requests that fit the shared ring
- * @nr_buffers:		memory objects of the device in the backend
+ * @nr_buffers:		guest buffers of the device in the backend
+ * @nr_objects:		memory, modules, functions and events of the device there
+ * @launches:		kernels launched since the device connected
  * @max_buffer_size:	bytes of the largest buffer
  * @engine:		what runs the work: "cuda", "remote", or "cpu", which
  *			is not a GPU
@@ -93,7 +109,7 @@ struct vgpu_device_info {
 	char gpu_uuid[VGPU_TEXT_LEN];
 	char compute_capability[VGPU_TEXT_LEN];
 	char driver_version[VGPU_TEXT_LEN];
-	char ops[2 * VGPU_TEXT_LEN];
+	char ops[4 * VGPU_TEXT_LEN];
 	char builtins[2 * VGPU_TEXT_LEN];
 	uint64_t mem_total;
 	uint64_t mem_free;
@@ -105,7 +121,8 @@ struct vgpu_device_info {
 	uint32_t temperature_mc;
 	uint32_t power_mw;
 	uint32_t utilization;
-	uint32_t reserved1;
+	uint32_t nr_objects;
+	uint64_t launches;
 	uint64_t reserved[16];
 };
 
@@ -218,7 +235,7 @@ int vgpu_buffer_free(struct vgpu_buffer *buf);
 int vgpu_buffer_register(struct vgpu_device *dev, void *addr, size_t size,
 			 unsigned int flags, struct vgpu_buffer **buf);
 
-/* vgpu_buffer_unregister - undo vgpu_buffer_register(); as vgpu_buffer_free() */
+/* vgpu_buffer_unregister - undo vgpu_buffer_register(), as vgpu_buffer_free() */
 int vgpu_buffer_unregister(struct vgpu_buffer *buf);
 
 /* vgpu_buffer_ptr - first byte of the buffer's memory */
@@ -234,6 +251,304 @@ size_t vgpu_buffer_size(const struct vgpu_buffer *buf);
  * limits how many are in use at a time (256 by default).
  */
 #define VGPU_MAX_STREAM 65535u
+
+/*
+ * vgpu_stream_create - a stream that nobody uses
+ *
+ * @stream:	out: its number, at least 1. Stream 0 is always there.
+ *
+ * Errors: -EINVAL, -EMFILE (all numbers are given out), -ENODEV.
+ */
+int vgpu_stream_create(struct vgpu_device *dev, unsigned int *stream);
+
+/*
+ * vgpu_stream_destroy - wait for a stream's work and forget the stream
+ *
+ * Returns as vgpu_fence(). The stream is gone whatever it returns, but for
+ * -EINVAL: not of vgpu_stream_create().
+ */
+int vgpu_stream_destroy(struct vgpu_device *dev, unsigned int stream);
+
+/*
+ * vgpu_batch_begin, vgpu_batch_end - send many requests at once
+ *
+ * Between the two, asynchronous work is collected and goes to the backend
+ * together: when 64 requests are there, when any thread waits for something,
+ * and at the end. Calls may be nested. vgpu_batch_end() returns 0 or -ENODEV,
+ * -EINVAL where there was no begin.
+ */
+void vgpu_batch_begin(struct vgpu_device *dev);
+int vgpu_batch_end(struct vgpu_device *dev);
+
+/*
+ * vgpu_mem_alloc - zeroed memory of the device
+ *
+ * @size:	bytes, at least 1
+ * @stream:	work of this stream may use it at once; that of others once
+ *		vgpu_mem_address() or a fence of this stream has returned, or
+ *		behind an event recorded after it
+ * @mem:	out: the memory, freed with vgpu_mem_free() or vgpu_close()
+ *
+ * Does not wait. That there is none (-ENOMEM, -EDQUOT: more than mem_quota) is
+ * said by the stream's next fence, and by vgpu_mem_address().
+ *
+ * Errors: -EINVAL, -ENOMEM (of the program), -EOPNOTSUPP, -ENODEV.
+ */
+int vgpu_mem_alloc(struct vgpu_device *dev, size_t size, unsigned int stream,
+		   struct vgpu_mem **mem);
+
+/*
+ * vgpu_mem_free - give memory back when the stream has come so far
+ *
+ * Work called for before, on any stream, that names the memory goes on
+ * undisturbed. Work that has its address (vgpu_mem_address()) must be on this
+ * stream or over. mem is gone at once for the caller. NULL is allowed. Does not
+ * wait.
+ *
+ * Errors: -EINVAL, -ENODEV; mem is gone all the same.
+ */
+int vgpu_mem_free(struct vgpu_mem *mem, unsigned int stream);
+
+/*
+ * vgpu_mem_address - where kernels find the memory; waits until it is there
+ *
+ * Errors: why the allocation failed.
+ */
+int vgpu_mem_address(struct vgpu_mem *mem, uint64_t *address);
+
+/* vgpu_mem_size - bytes, as asked for */
+size_t vgpu_mem_size(const struct vgpu_mem *mem);
+
+/*
+ * vgpu_mem_find - the memory that an address of the device lies in
+ *
+ * @offset:	out: bytes from the memory's start
+ *
+ * NULL: in none whose address is known (vgpu_mem_address()). For programs that
+ * keep addresses, as those of CUDA do; takes the time of a search in a tree.
+ */
+struct vgpu_mem *vgpu_mem_find(struct vgpu_device *dev, uint64_t address,
+			       size_t *offset);
+
+/*
+ * A place in memory of the device, or in a vgpu_buffer: one of mem and buf, the
+ * other NULL. offset is in bytes. Passed by value; the object must live until
+ * the work has been called for, not longer, but for a buffer (vgpu_buffer_free()
+ * says -EBUSY).
+ */
+struct vgpu_ref {
+	struct vgpu_mem *mem;
+	struct vgpu_buffer *buf;
+	uint64_t offset;
+};
+
+static inline struct vgpu_ref vgpu_at(struct vgpu_mem *mem, uint64_t offset)
+{
+	struct vgpu_ref ref = {mem, NULL, offset};
+
+	return ref;
+}
+
+static inline struct vgpu_ref vgpu_in(struct vgpu_buffer *buf, uint64_t offset)
+{
+	struct vgpu_ref ref = {NULL, buf, offset};
+
+	return ref;
+}
+
+/*
+ * vgpu_copy - copy between memory of the device and buffers, in any direction
+ *
+ * @size:	bytes; 0 does nothing. Ranges that overlap without being the same
+ *		leave the result undefined.
+ *
+ * vgpu_copy_in, vgpu_copy_out - the same from and to ordinary memory of the
+ * program, which is read or written at any time until the stream's next fence
+ * has returned, and must stay until then. Memory in a vgpu_buffer is used in
+ * place; other memory as vgpu_vector_add() says.
+ *
+ * Errors: -EINVAL, -ERANGE (reaches outside its object), -EACCES (to a buffer
+ * registered VGPU_BUFFER_READ_ONLY), -EFAULT (NULL), -ENOMEM, -EOPNOTSUPP,
+ * -ENODEV; by the fence, too, -EFAULT and what vgpu_vector_add() says.
+ */
+int vgpu_copy(struct vgpu_device *dev, struct vgpu_ref dst, struct vgpu_ref src,
+	      uint64_t size, unsigned int stream);
+int vgpu_copy_in(struct vgpu_device *dev, struct vgpu_ref dst, const void *src,
+		 size_t size, unsigned int stream);
+int vgpu_copy_out(struct vgpu_device *dev, void *dst, struct vgpu_ref src,
+		  size_t size, unsigned int stream);
+
+/*
+ * vgpu_fill - set memory to a pattern
+ *
+ * @pattern:	its lowest width bytes are repeated
+ * @width:	1, 2 or 4
+ * @size:	bytes, a multiple of width, as is the offset
+ *
+ * Errors: as vgpu_copy().
+ */
+int vgpu_fill(struct vgpu_device *dev, struct vgpu_ref dst, uint32_t pattern,
+	      unsigned int width, uint64_t size, unsigned int stream);
+
+/*
+ * vgpu_module_load - load code for the GPU, and wait until it is there
+ *
+ * @image, @size: PTX text, a cubin or a fat binary, as nvcc writes them; at most
+ *		64 MiB. Used during the call only.
+ * @log, @log_size: where the compiler's text goes, with a NUL, cut to size;
+ *		NULL and 0 where it is not wanted. "" where it said nothing.
+ * @mod:	out: the module, ended with vgpu_module_unload() or vgpu_close()
+ *
+ * Errors: -ENOEXEC (the image was rejected: see the log), -ENXIO (the engine has
+ * no GPU and runs no code), -EINVAL, -E2BIG, -ENOMEM, -EDQUOT, -ENODEV.
+ */
+int vgpu_module_load(struct vgpu_device *dev, const void *image, size_t size,
+		     char *log, size_t log_size, struct vgpu_module **mod);
+
+/*
+ * vgpu_module_unload - end a module and all its functions
+ *
+ * Launches called for before go on undisturbed. NULL is allowed. Does not wait.
+ */
+int vgpu_module_unload(struct vgpu_module *mod);
+
+/*
+ * vgpu_function_get - a kernel of a module; waits for the backend
+ *
+ * @name:	as in the PTX (mangled, where it is C++), at most 1,023 bytes
+ * @fn:		out: the kernel; the module's, ends with it. The same one for
+ *		the same name.
+ *
+ * Errors: -ENOENT (no such kernel), -EINVAL, -ENOMEM, -ENODEV.
+ */
+int vgpu_function_get(struct vgpu_module *mod, const char *name,
+		      struct vgpu_function **fn);
+
+/* vgpu_function_params - how many parameters the kernel has */
+unsigned int vgpu_function_params(const struct vgpu_function *fn);
+
+/*
+ * vgpu_function_param - place of a parameter in the argument blob, and its size,
+ * both in bytes. Errors: -EINVAL: i is not less than vgpu_function_params().
+ */
+int vgpu_function_param(const struct vgpu_function *fn, unsigned int i,
+			size_t *offset, size_t *size);
+
+/* Blocks of a grid, or threads of a block, each number at least 1. */
+struct vgpu_dim {
+	uint32_t x, y, z;
+};
+
+/*
+ * vgpu_launch - run a kernel
+ *
+ * @grid, @block: blocks of the grid, threads of a block; each number at least 1
+ * @shared:	bytes of dynamic shared memory of a block
+ * @params:	as many pointers as the kernel has parameters, each to a value
+ *		of the parameter's size; copied before the call returns. Memory
+ *		of the device is passed as its address (vgpu_mem_address()).
+ *
+ * Waits where the ring is full, for room. Errors: -EINVAL, -ENOMEM, -ENODEV; by
+ * the fence, -EDOM (sizes that the kernel or the GPU can not do) and -EIO (the
+ * kernel faulted; the device is lost).
+ */
+int vgpu_launch(struct vgpu_function *fn, struct vgpu_dim grid,
+		struct vgpu_dim block, uint32_t shared, unsigned int stream,
+		void *const *params);
+
+/* An address to be filled in. at: bytes into the arguments, multiple of 8. */
+struct vgpu_reloc {
+	struct vgpu_ref ref;
+	size_t at;
+};
+
+/*
+ * vgpu_launch_packed - the same, with the arguments as they are passed
+ *
+ * @args, @len:	the argument blob, laid out as vgpu_function_param() says; copied
+ * @relocs, @nr: places in it where the address of memory goes, at most 64:
+ *		memory that was just allocated, without waiting for its address,
+ *		or a buffer, which the kernel then reads and writes in place
+ *
+ * Errors: as vgpu_launch(); by the fence, -EDOM where len is not right, and
+ * -EOPNOTSUPP where the engine does not reach the buffer in place.
+ */
+int vgpu_launch_packed(struct vgpu_function *fn, struct vgpu_dim grid,
+		       struct vgpu_dim block, uint32_t shared,
+		       unsigned int stream, const void *args, size_t len,
+		       const struct vgpu_reloc *relocs, unsigned int nr);
+
+/*
+ * vgpu_event_create - an event that no stream has recorded
+ *
+ * @ev:		out: ended with vgpu_event_destroy() or vgpu_close()
+ */
+int vgpu_event_create(struct vgpu_device *dev, struct vgpu_event **ev);
+
+/* vgpu_event_destroy - NULL is allowed; waits for it are not disturbed */
+int vgpu_event_destroy(struct vgpu_event *ev);
+
+/* vgpu_event_record - mark the present end of a stream */
+int vgpu_event_record(struct vgpu_event *ev, unsigned int stream);
+
+/*
+ * vgpu_event_wait - later work of the stream waits for the event's last mark;
+ * not at all where it was never recorded. Does not wait itself.
+ */
+int vgpu_event_wait(struct vgpu_event *ev, unsigned int stream);
+
+/* vgpu_event_query - 0: its last mark is reached, or it has none; -EAGAIN */
+int vgpu_event_query(struct vgpu_event *ev);
+
+/* vgpu_event_synchronize - wait for the event's last mark. -ENODEV. */
+int vgpu_event_synchronize(struct vgpu_event *ev);
+
+/*
+ * vgpu_event_elapsed - nanoseconds from one event's last mark to another's, by
+ * the backend's clock
+ *
+ * Errors: -EAGAIN (one is not reached), -EINVAL (one was never recorded).
+ */
+int vgpu_event_elapsed(struct vgpu_event *start, struct vgpu_event *end,
+		       int64_t *ns);
+
+/*
+ * Built-in kernels, on memory of the device and on buffers. Every engine has
+ * them. Offsets are multiples of 4 bytes; arithmetic is IEEE 754 binary32, see
+ * <xen/io/vgpuif.h> for what is exact.
+ *
+ * vgpu_add - c[i] = a[i] + b[i]
+ * vgpu_saxpy - y[i] = fma(alpha, x[i], y[i])
+ * vgpu_reduce_sum - out[0] = sum of in[i], accumulated in binary64
+ *
+ * @n:		elements, at most 2^32 - 1
+ *
+ * Errors: as vgpu_copy().
+ */
+int vgpu_add(struct vgpu_device *dev, struct vgpu_ref a, struct vgpu_ref b,
+	     struct vgpu_ref c, size_t n, unsigned int stream);
+int vgpu_saxpy(struct vgpu_device *dev, float alpha, struct vgpu_ref x,
+	       struct vgpu_ref y, size_t n, unsigned int stream);
+int vgpu_reduce_sum(struct vgpu_device *dev, struct vgpu_ref in,
+		    struct vgpu_ref out, size_t n, unsigned int stream);
+
+/* A matrix as BLAS has it: column-major, ld elements from column to column. */
+struct vgpu_matrix {
+	struct vgpu_ref ref;
+	uint32_t ld;
+	bool transposed; /* not for C */
+};
+
+/*
+ * vgpu_sgemm - C = alpha * op(A) * op(B) + beta * C, op(A) m x k, op(B) k x n
+ *
+ * @m, @n, @k:	at most 2^31 - 1. With beta 0, C is not read.
+ *
+ * Errors: as vgpu_copy().
+ */
+int vgpu_sgemm(struct vgpu_device *dev, uint32_t m, uint32_t n, uint32_t k,
+	       float alpha, struct vgpu_matrix a, struct vgpu_matrix b,
+	       float beta, struct vgpu_matrix c, unsigned int stream);
 
 /*
  * vgpu_vector_add - c[i] = a[i] + b[i], and wait for the result
@@ -284,15 +599,16 @@ int vgpu_vector_add_async(struct vgpu_device *dev, const float *a,
  *
  * @stream:	0 ... VGPU_MAX_STREAM
  *
- * Returns 0 also when some of that work failed; its own result says so.
+ * Returns the first failure since the stream's last fence of work that gave no
+ * operation, else 0. What a vgpu_op failed with is its own result.
  *
- * Errors: -EINVAL, -ENODEV.
+ * Errors: -EINVAL, -ENODEV, and those of the work.
  */
 int vgpu_fence(struct vgpu_device *dev, unsigned int stream);
 
 /*
  * vgpu_fence_async - an operation that finishes when all earlier work of the
- * stream has
+ * stream has; its result is as vgpu_fence()'s
  *
  * Errors: -EINVAL, -ENOMEM, -ENODEV.
  */

@@ -5,8 +5,9 @@
  * Owns every byte that passes between a guest program (normally through
  * libvgpufront) and the module vgpufront. Programs should use the library.
  *
- * Each open file is a context: buffers, streams and requests belong to it and
- * are reclaimed, on the backend too, when its last descriptor is closed. A
+ * Each open file is a context: buffers, device memory, modules, events, streams
+ * and requests belong to it and are reclaimed, on the backend too, when its last
+ * descriptor is closed. A
  * descriptor may be used by several threads at once. Structures have the same
  * layout for 32 and 64 bit programs. Reserved fields and unknown flags must be
  * 0 (-EINVAL otherwise).
@@ -61,7 +62,7 @@
  *			as the backend published them; "" where unknown
  * @ops, @builtins:	what the engine carries out: names separated by spaces
  * @gpu_memory:		bytes of memory of the GPU, from xenstore
- * @mem_total ... @nr_buffers: struct vgpu_info of <xen/io/vgpuif.h>
+ * @mem_total ... @launches: struct vgpu_info of <xen/io/vgpuif.h>
  */
 struct vgpufront_info {
 	__u32 abi;
@@ -77,7 +78,7 @@ struct vgpufront_info {
 	char gpu_uuid[VGPUFRONT_TEXT_LEN];
 	char compute_capability[VGPUFRONT_TEXT_LEN];
 	char driver_version[VGPUFRONT_TEXT_LEN];
-	char ops[2 * VGPUFRONT_TEXT_LEN];
+	char ops[4 * VGPUFRONT_TEXT_LEN];
 	char builtins[2 * VGPUFRONT_TEXT_LEN];
 	__u64 gpu_memory;
 	__u64 mem_total;
@@ -91,6 +92,9 @@ struct vgpufront_info {
 	__u32 power_mw;
 	__u32 utilization;
 	__u32 nr_buffers;
+	__u32 nr_objects;
+	__u32 reserved0;
+	__u64 launches;
 	__u64 reserved[8];
 };
 
@@ -155,28 +159,83 @@ struct vgpufront_buffer_free {
 /*
  * One request of VGPUFRONT_IOC_ENTER.
  *
+ * Operations, kernels and what they do: <xen/io/vgpuif.h>, by the same numbers.
+ * Lengths, offsets and units are as there, too.
+ *
+ * Handles of guest buffers are the module's, from BUFFER_ALLOC and
+ * BUFFER_REGISTER. Handles of device memory (with VGPUFRONT_HANDLE_MEM), modules,
+ * functions and events are numbers that the program picks, each in a space of
+ * this context; what they name is made by the request that says so.
+ *
  * @user_data:	comes back in the completion
  * @op:		VGPUFRONT_OP_*
- * @flags:	0
+ * @flags:	VGPUFRONT_SQE_QUIET or 0
  * @stream:	requests of one stream take effect in order; 0 ... 65535,
  *		streams come into being by their first request
- * @builtin:	for VGPUFRONT_OP_BUILTIN
- * @builtin.kernel: enum vgpu_kernel of <xen/io/vgpuif.h>
- * @builtin.param: parameter of the kernel, 0 where it has none
- * @builtin.operand: handle of a buffer, number of 4-byte elements, offset in
- *		bytes from the buffer's first byte, multiple of 4
- * @nop.cookie:	for VGPUFRONT_OP_NOP: comes back in the completion's value
+ * @nop.cookie: comes back in the completion's value
+ * @builtin.kernel: enum vgpu_kernel
+ * @builtin.param: parameter of the kernel, 0 where it has none or a block
+ * @builtin.param_len, @builtin.params: parameter block: octets (at most
+ *		VGPUFRONT_MAX_PARAMS) and address, both 0 where it has none
+ * @builtin.operand: number of 4-byte elements, offset in bytes from the first
+ *		byte, multiple of 4
+ * @module_load.image, @module_load.log: count in bytes, any offset; guest
+ *		buffers
+ * @function_get.name, @function_get.name_len: address, without a NUL
+ * @function_get.params: count in bytes; guest buffer, or all 0
+ * @launch.args, @launch.args_len: address of the argument blob, and its bytes
+ * @launch.relocs, @launch.nr_relocs: address of that many struct
+ *		vgpufront_reloc
+ * @handle.handle: MEM_FREE, MODULE_UNLOAD, EVENT_RECORD, EVENT_WAIT,
+ *		EVENT_DESTROY
  *
- * VGPUFRONT_OP_FENCE completes when every earlier request of its stream has.
+ * FENCE and STREAM_DESTROY complete when every earlier request of their stream
+ * has. With VGPUFRONT_SQE_QUIET a request that the module takes has no
+ * completion: the first failure of the stream since its last FENCE is the next
+ * FENCE's result, with the failed request's op in its value. One that the
+ * module refuses (malformed, bad address or buffer) completes at once, with the
+ * error. Not for NOP, MODULE_LOAD, FUNCTION_GET, FENCE and STREAM_DESTROY.
  */
 #define VGPUFRONT_OP_NOP		1
 #define VGPUFRONT_OP_BUILTIN		5
 #define VGPUFRONT_OP_FENCE		6
+#define VGPUFRONT_OP_MEM_ALLOC		7
+#define VGPUFRONT_OP_MEM_FREE		8
+#define VGPUFRONT_OP_COPY		9
+#define VGPUFRONT_OP_FILL		10
+#define VGPUFRONT_OP_MODULE_LOAD	11
+#define VGPUFRONT_OP_MODULE_UNLOAD	12
+#define VGPUFRONT_OP_FUNCTION_GET	13
+#define VGPUFRONT_OP_LAUNCH		14
+#define VGPUFRONT_OP_EVENT_RECORD	15
+#define VGPUFRONT_OP_EVENT_WAIT		16
+#define VGPUFRONT_OP_EVENT_DESTROY	17
+#define VGPUFRONT_OP_STREAM_DESTROY	18
+
+#define VGPUFRONT_SQE_QUIET		0x01
+
+#define VGPUFRONT_HANDLE_MEM		0x80000000U
+
+#define VGPUFRONT_MAX_PARAMS		64
+#define VGPUFRONT_MAX_KERNEL_NAME	1023
+#define VGPUFRONT_MAX_ARGS		4096
+#define VGPUFRONT_MAX_RELOCS		64
+
+/* vgpufront_sqe.module_load.format */
+#define VGPUFRONT_MODULE_PTX		1
+#define VGPUFRONT_MODULE_CUBIN		2
+#define VGPUFRONT_MODULE_FATBIN		3
 
 struct vgpufront_operand {
 	__u32 handle;
 	__u32 count;
 	__u64 offset;
+};
+
+struct vgpufront_reloc {
+	__u32 handle;
+	__u16 at;
+	__u16 reserved;
 };
 
 struct vgpufront_sqe {
@@ -192,11 +251,67 @@ struct vgpufront_sqe {
 		} nop;
 		struct {
 			__u16 kernel;
-			__u16 reserved0;
+			__u16 param_len;
 			__u32 param;
 			struct vgpufront_operand operand[3];
-			__u64 reserved1;
+			__u64 params;
 		} builtin;
+		struct {
+			__u32 handle;
+			__u32 reserved0;
+			__u64 length;
+			__u64 reserved[6];
+		} mem_alloc;
+		struct {
+			__u32 dst;
+			__u32 src;
+			__u64 dst_offset;
+			__u64 src_offset;
+			__u64 length;
+			__u64 reserved[4];
+		} copy;
+		struct {
+			__u32 handle;
+			__u32 pattern;
+			__u32 width;
+			__u32 reserved0;
+			__u64 offset;
+			__u64 length;
+			__u64 reserved[4];
+		} fill;
+		struct {
+			__u32 module;
+			__u32 format;
+			struct vgpufront_operand image;
+			struct vgpufront_operand log;
+			__u64 reserved[3];
+		} module_load;
+		struct {
+			__u32 module;
+			__u32 function;
+			__u64 name;
+			__u32 name_len;
+			__u32 reserved0;
+			struct vgpufront_operand params;
+			__u64 reserved[3];
+		} function_get;
+		struct {
+			__u32 function;
+			__u32 grid[3];
+			__u16 block[3];
+			__u16 args_len;
+			__u32 shared;
+			__u16 nr_relocs;
+			__u16 reserved0;
+			__u64 args;
+			__u64 relocs;
+			__u64 reserved[2];
+		} launch;
+		struct {
+			__u32 handle;
+			__u32 reserved0;
+			__u64 reserved[7];
+		} handle;
 		__u64 body[8];
 	};
 };
@@ -232,8 +347,9 @@ struct vgpufront_cqe {
  * @completed:		out: completions stored
  *
  * The whole batch goes into the ring before the backend is notified, at most
- * once per ring's worth. Every request taken gets exactly one completion, a
- * malformed one with -EINVAL, a bad handle with -ENOENT. Fewer are taken than
+ * once per ring's worth. Every request taken that is not quiet gets exactly one
+ * completion, a malformed one with -EINVAL, a bad handle with -ENOENT, a bad
+ * address with -EFAULT. Fewer are taken than
  * offered when the context has VGPUFRONT_MAX_REQUESTS not yet reaped, when the
  * ring is full and the call may not wait, or on a signal.
  *

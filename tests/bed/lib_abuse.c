@@ -394,10 +394,10 @@ static void test_requests(int fd)
 	REFUSED("an add", 0, (void)0);
 	REFUSED("an unknown flag", -EINVAL, sqe.flags = 1);
 	REFUSED("the reserved field", -EINVAL, sqe.reserved = 1);
-	REFUSED("the built-in's first reserved field", -EINVAL,
-		sqe.builtin.reserved0 = 1);
-	REFUSED("the built-in's last reserved field", -EINVAL,
-		sqe.builtin.reserved1 = 1);
+	REFUSED("a parameter block without an address", -EINVAL,
+		sqe.builtin.param_len = 1);
+	REFUSED("an address without a parameter block", -EINVAL,
+		sqe.builtin.params = 1);
 	REFUSED("a NOP's reserved words", -EINVAL, sqe = nop(1);
 		sqe.nop.reserved[6] = 1);
 	REFUSED("a FENCE's body", -EINVAL, sqe = nop(1);

@@ -151,6 +151,7 @@ void job_add(struct vgpu_job *job, struct vgpu_engine_stream *stream,
 	/* Whatever the engine must set is poisoned. */
 	memset(job, 0xee, sizeof(*job));
 	job->stream = stream;
+	job->op = VGPU_OP_BUILTIN;
 	job->kernel = VGPU_KERNEL_VECTOR_ADD;
 	job->param = 0;
 	job->operand[0].host = (void *)a;
@@ -169,7 +170,7 @@ void job_fence(struct vgpu_job *job, struct vgpu_engine_stream *stream)
 {
 	memset(job, 0xee, sizeof(*job));
 	job->stream = stream;
-	job->kernel = 0;
+	job->op = VGPU_OP_FENCE;
 	job->owner = job;
 }
 

@@ -311,8 +311,8 @@ static int check_sqe(const struct vgpufront_sqe *sqe)
 		return 0;
 	}
 	assert(sqe->op == VGPUFRONT_OP_BUILTIN && sqe->builtin.kernel == 1);
-	assert(!sqe->builtin.param && !sqe->builtin.reserved0 &&
-	       !sqe->builtin.reserved1);
+	assert(!sqe->builtin.param && !sqe->builtin.param_len &&
+	       !sqe->builtin.params);
 	for (i = 0; i < 3; i++) {
 		const struct vgpufront_operand *o = &sqe->builtin.operand[i];
 		struct fake_buffer *buf = buffer(o->handle);

@@ -121,6 +121,7 @@ static inline void add_make(struct add *add, struct vgpu_engine_stream *stream,
 		add->b[i] = (float)(i % 555) + 0.5f;
 	}
 	add->job.stream = stream;
+	add->job.op = VGPU_OP_BUILTIN;
 	add->job.kernel = VGPU_KERNEL_VECTOR_ADD;
 	add->job.owner = add;
 	for (int i = 0; i < VGPU_ENGINE_OPERANDS; i++) {

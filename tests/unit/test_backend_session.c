@@ -100,7 +100,7 @@ static void fence_goes_behind(void **state)
 	map(1, 1);
 	later(&r);
 	later(&f);
-	assert_int_equal(queued->next->kernel, 0);
+	assert_int_equal(queued->next->op, VGPU_OP_FENCE);
 	assert_ptr_equal(queued->next->stream, queued->stream);
 	finish(1, VGPU_RSP_OK);
 	assert_int_equal(last()->id, 1);

@@ -251,7 +251,8 @@ static void fill_job(struct vgpu_job *job, struct vgpu_engine_stream *s,
 {
 	memset(job, 0, sizeof(*job));
 	job->stream = s;
-	job->kernel = count ? VGPU_KERNEL_VECTOR_ADD : 0;
+	job->op = count ? VGPU_OP_BUILTIN : VGPU_OP_FENCE;
+	job->kernel = VGPU_KERNEL_VECTOR_ADD;
 	for (int i = 0; i < 3; i++) {
 		job->operand[i].host = i == 2 ? c : a;
 		job->operand[i].count = count;

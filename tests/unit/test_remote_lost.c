@@ -13,7 +13,7 @@ static void expect_all_lost(const struct remote_times *times, uint64_t within)
 	struct vgpu_engine_stream *s[3];
 	struct add add[JOBS], late;
 	uint64_t start = now_ms();
-	struct vgpu_job fence = {.owner = &late};
+	struct vgpu_job fence = {.op = VGPU_OP_FENCE, .owner = &late};
 
 	submit_all(eng, s, add);
 	reap(eng, JOBS);
@@ -227,7 +227,7 @@ static void *serve_no_fault(void *arg)
 
 static void test_no_output(void **state)
 {
-	struct add add = { .job = { .kernel = VGPU_KERNEL_DEBUG_FAULT } };
+	struct add add = { .job = { .op = VGPU_OP_BUILTIN, .kernel = VGPU_KERNEL_DEBUG_FAULT } };
 	struct vgpu_engine *eng;
 
 	(void)state;

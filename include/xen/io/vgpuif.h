@@ -86,13 +86,17 @@ typedef uint32_t grant_ref_t;
  * /local/domain/0/backend/vgpu/7/0/gpu = "0"
  * /local/domain/0/backend/vgpu/7/0/mem = "4294967296"
  * /local/domain/0/backend/vgpu/7/0/versions = "1"
- * /local/domain/0/backend/vgpu/7/0/ops = "nop info buffer-map buffer-unmap builtin fence ctx-destroy"
- * /local/domain/0/backend/vgpu/7/0/builtins = "vector-add"
+ * /local/domain/0/backend/vgpu/7/0/ops = "nop info buffer-map buffer-unmap
+ *      builtin fence mem-alloc mem-free copy fill module-load module-unload
+ *      function-get launch event-record event-wait event-destroy
+ *      stream-destroy ctx-destroy"
+ * /local/domain/0/backend/vgpu/7/0/builtins = "vector-add saxpy sgemm reduce-sum"
  * /local/domain/0/backend/vgpu/7/0/max-ring-page-order = "4"
  * /local/domain/0/backend/vgpu/7/0/max-arena-pages = "256"
  * /local/domain/0/backend/vgpu/7/0/max-buffers = "1024"
  * /local/domain/0/backend/vgpu/7/0/max-buffer-pages = "65536"
  * /local/domain/0/backend/vgpu/7/0/max-streams = "256"
+ * /local/domain/0/backend/vgpu/7/0/max-objects = "16384"
  * /local/domain/0/backend/vgpu/7/0/engine = "cuda"
  * /local/domain/0/backend/vgpu/7/0/gpu-name = "NVIDIA H200"
  * /local/domain/0/backend/vgpu/7/0/gpu-memory = "150108569600"
@@ -161,8 +165,8 @@ typedef uint32_t grant_ref_t;
  * max-buffers
  *      Values:         <uint32_t>
  *
- *      How many memory objects (guest buffers and device memory together) may
- *      exist at a time. Handles lie in 1 ... max-buffers.
+ *      How many guest buffers may exist at a time. Their handles lie in
+ *      1 ... max-buffers.
  *
  * max-buffer-pages
  *      Values:         <uint32_t>
@@ -174,23 +178,24 @@ typedef uint32_t grant_ref_t;
  *
  *      How many streams, over all contexts, may exist at a time.
  *
+ * max-objects
+ *      Values:         <uint32_t>
+ *
+ *      How many objects of the backend (device memory, modules, functions,
+ *      events), over all contexts, may exist at a time.
+ *
  * ops
  *      Values:         <string>
  *
  *      VGPUIF_LIST_SEPARATOR separated names (VGPU_OP_LIST) of the operations
  *      that this backend, with this engine, carries out. All others are
- *      answered with VGPU_RSP_UNSUPPORTED.
+ *      answered with VGPU_RSP_UNSUPPORTED, or, where they need a GPU and the
+ *      engine has none (MODULE_*, FUNCTION_GET, LAUNCH), VGPU_RSP_NO_GPU.
  *
  * builtins
  *      Values:         <string>
  *
  *      The same for built-in kernels (VGPU_KERNEL_LIST).
- *
- * feature-quiet
- *      Values:         0, 1
- *      Default:        0
- *
- *      1: requests may carry VGPU_REQF_QUIET.
  *
  * multi-queue-max-queues
  *      Values:         <uint16_t>
@@ -415,12 +420,18 @@ enum vgpu_op {
  *
  * VECTOR_ADD   c[i] = a[i] + b[i]; operands a (in), b (in), c (out), of the
  *              same count, which may be 0. param and param_len are 0.
- * SAXPY        y[i] = fma(param, x[i], y[i]); operands x (in), y (in and out);
- *              param holds the bits of alpha. Third operand 0.
- * SGEMM        struct vgpu_sgemm at arena offset param, param_len octets.
- *              Operands A (in), B (in), C (in and out).
- * REDUCE_SUM   out[0] = sum of in[i]; operands in, out (count 1).
- * BANDWIDTH    copies operand 0 to operand 1, of the same count.
+ * SAXPY        y[i] = fma(param, x[i], y[i]); operands x (in), y (in and out),
+ *              of the same count; param holds the bits of alpha. Third operand
+ *              all 0.
+ * SGEMM        C = alpha * op(A) * op(B) + beta * C, struct vgpu_sgemm at arena
+ *              offset param, param_len octets (its size). Operands A (in), B
+ *              (in), C (in and out), each with at least the elements that its
+ *              shape and leading dimension span. The order of the sums and the
+ *              use of fma are the engine's: |error| of an element is at most
+ *              2 * (k + 2) * 2^-24 * (|alpha| * sum |a| * |b| + |beta * c|).
+ * REDUCE_SUM   out[0] = sum of in[i], accumulated in binary64 in an order of
+ *              the engine's, then rounded to binary32; operands in, out (count
+ *              1). Third operand all 0. The sum of no elements is +0.
  * DEBUG_FAULT  faults, as a broken kernel would, to test what happens then:
  *              status FAULT, and everything else in flight DEVICE_LOST.
  *              Operands as VECTOR_ADD. Offered only where the administrator
@@ -431,7 +442,6 @@ enum vgpu_op {
 	X(SAXPY,      2, "saxpy")			\
 	X(SGEMM,      3, "sgemm")			\
 	X(REDUCE_SUM, 4, "reduce-sum")			\
-	X(BANDWIDTH,  5, "bandwidth")			\
 	X(DEBUG_FAULT, 31, "debug-fault")
 
 enum vgpu_kernel {
@@ -452,7 +462,7 @@ enum vgpu_kernel {
 	X(QUOTA,        3, EDQUOT,     "quota of the device exceeded")		   \
 	X(BUSY,         4, EBUSY,      "object is in use by a request in flight")  \
 	X(UNSUPPORTED,  5, EOPNOTSUPP, "not supported by this engine")		   \
-	X(NO_HANDLE,    6, ENOENT,     "no such buffer, memory, module or stream") \
+	X(NO_HANDLE,    6, ENOENT,     "no such buffer, memory, module, function or event") \
 	X(EXISTS,       7, EEXIST,     "handle is already in use")		   \
 	X(RANGE,        8, ERANGE,     "operand reaches outside its object")	   \
 	X(ACCESS,       9, EACCES,     "output operand in a read-only buffer")	   \
@@ -461,13 +471,15 @@ enum vgpu_kernel {
 	X(FAULT,       12, EIO,        "work faulted on the device")		   \
 	X(TIMEOUT,     13, ETIME,      "work exceeded its time limit")		   \
 	X(BAD_IMAGE,   14, ENOEXEC,    "module image rejected")			   \
-	X(INTERNAL,    15, EPROTO,     "backend failed internally")
+	X(INTERNAL,    15, EPROTO,     "backend failed internally")		   \
+	X(NO_GPU,      16, ENXIO,      "needs a GPU, and this engine has none")	   \
+	X(LAUNCH,      17, EDOM,       "launch does not fit the kernel or the GPU")
 
 enum vgpu_status {
 #define VGPU_STATUS_ENUM(name, code, err, text) VGPU_RSP_##name = code,
 	VGPU_STATUS_LIST(VGPU_STATUS_ENUM)
 #undef VGPU_STATUS_ENUM
-	VGPU_RSP_MAX = VGPU_RSP_INTERNAL
+	VGPU_RSP_MAX = VGPU_RSP_LAUNCH
 };
 
 /*
@@ -498,23 +510,40 @@ enum vgpu_status {
  *      its STREAM_DESTROY or the context's end.
  *
  * Requests on one stream take effect in the order of the ring. Streams are
- * independent of each other; responses come in any order. NOP, INFO,
- * BUFFER_MAP and BUFFER_UNMAP are carried out when the backend reads them,
- * whatever their stream.
+ * independent of each other, but for EVENT_WAIT; responses come in any order.
+ * NOP, INFO, BUFFER_MAP and BUFFER_UNMAP are carried out when the backend reads
+ * them, whatever their stream.
  *
- * Handles (buffers and device memory share one space, modules, functions and
- * events have one each) are numbers that the frontend picks, so that nothing
- * needs a round trip to learn one. They are unique in the device, 1 ...
- * max-buffers for buffers and memory, 1 ... 65535 for the others. 0 is never
- * a handle.
+ * Handles are numbers that the frontend picks, so that nothing needs a round
+ * trip to learn one. 0 is never a handle.
+ *  o Guest buffers: 1 ... max-buffers, unique in the device.
+ *  o Device memory: bit VGPU_HANDLE_MEM and any number below it; modules,
+ *    functions and events: any number. Each of these four has its own space in
+ *    each context.
  *
- * Quiet requests (VGPU_REQF_QUIET, with feature-quiet) get no response. Their
+ * What a request makes can be named by later requests of the same stream at
+ * once; by those of other streams when it is answered, or behind an EVENT_WAIT
+ * for an event recorded after it. A request that comes too early, or names what
+ * could not be made, gets VGPU_RSP_NO_HANDLE. What a request ends (MEM_FREE,
+ * MODULE_UNLOAD, EVENT_DESTROY) can not be named by any later request, and its
+ * handle may be used again at once; work that names it and came before goes on
+ * undisturbed.
+ *
+ * Quiet requests (VGPU_REQF_QUIET) get no response. Their
  * id is not checked and may repeat. The status of the first one that failed
- * since the stream's last FENCE is that FENCE's status, with its id in the
- * response's value. Their slots return with a later response's "retired".
- * A frontend must not fill the ring with quiet requests alone.
+ * since the stream's last FENCE is that FENCE's status, see there. Their slots
+ * return with a later response's "retired". With VGPU_REQF_RETIRE, too, the
+ * request is answered with VGPU_RSP_OK when it is done, whatever came of it:
+ * its failure is the next FENCE's all the same. A frontend must not fill the
+ * ring with quiet requests that have no VGPU_REQF_RETIRE.
+ *
+ * NOP, INFO, BUFFER_MAP, BUFFER_UNMAP, MODULE_LOAD, FUNCTION_GET, FENCE,
+ * STREAM_DESTROY and CTX_DESTROY can not be quiet.
  */
+#define VGPU_HANDLE_MEM			0x80000000
+
 #define VGPU_REQF_QUIET			0x01
+#define VGPU_REQF_RETIRE		0x02
 
 #define VGPU_REQUEST_SIZE		64
 
@@ -636,8 +665,17 @@ struct vgpu_page_directory {
 };
 
 /*
- * BUFFER_UNMAP - the backend has nothing of the buffer mapped once it answers
- * MEM_FREE     - the same for device memory
+ * BUFFER_UNMAP  - the backend has nothing of the buffer mapped once it answers.
+ *                 VGPU_RSP_BUSY while a request in flight uses it
+ * MEM_FREE      - device memory; given back when it and everything that came
+ *                 before it and names the memory are done
+ * MODULE_UNLOAD - a module and its functions, in the same way
+ * EVENT_RECORD  - mark the stream's present end; makes the event where there
+ *                 is none of that handle, else moves it. Response: value is the
+ *                 backend's clock in nanoseconds when all before it was done
+ * EVENT_WAIT    - the stream goes on when the event's last mark that came before
+ *                 this request is reached; at once where there is none
+ * EVENT_DESTROY - forget the handle; waits for the mark are not disturbed
  *         0        1        2        3        octet
  * +--------+--------+--------+--------+
  * |                header             | 8
@@ -647,8 +685,7 @@ struct vgpu_page_directory {
  * |               reserved            | 64
  * +--------+--------+--------+--------+
  *
- * VGPU_RSP_BUSY while a request in flight uses the buffer. MEM_FREE is
- * ordered on its stream.
+ * All but BUFFER_UNMAP are ordered on their stream.
  */
 struct vgpu_handle_req {
 	uint32_t handle;
@@ -675,7 +712,8 @@ struct vgpu_handle_req {
  *
  * kernel - uint16_t, enum vgpu_kernel
  * param_len - uint16_t, octets of the parameter block in the arena; 0 where
- *      param is the parameter itself or there is none
+ *      param is the parameter itself or there is none. The backend is done
+ *      with the block when it has read the request
  * param - uint32_t, parameter, or arena offset of the parameter block
  * operand[] - as the kernel says; unused ones are all 0
  *
@@ -694,10 +732,10 @@ struct vgpu_handle_req {
  * |                offset             | 16
  * +--------+--------+--------+--------+
  *
- * handle - uint32_t
+ * handle - uint32_t, of a guest buffer, or with VGPU_HANDLE_MEM of device memory
  * count - uint32_t, elements; 0: the handle must exist all the same
  * offset - uint64_t, octets from the object's start, multiple of 4 for the
- *      sum of it and the buffer's first_offset
+ *      sum of it and, for a guest buffer, first_offset
  *
  * An output operand that shares an octet with another operand of the request
  * must be the same range, else the result is undefined.
@@ -719,8 +757,9 @@ struct vgpu_builtin_req {
 
 /*
  * FENCE - answered when every earlier request of its stream is done. Its
- * status is that of the first quiet request that failed since the stream's
- * last FENCE, else VGPU_RSP_OK.
+ * status is that of the first quiet request of the stream that failed since
+ * the stream's last FENCE, else VGPU_RSP_OK; value is then that request's op in
+ * the low 8 bits and its id in the 16 bits above them.
  * STREAM_DESTROY - a FENCE after which the stream is gone.
  * CTX_DESTROY - waits for all streams of the context, then frees everything
  * it owns, guest buffers included. Until it is answered, other requests of the
@@ -734,10 +773,24 @@ struct vgpu_empty_req {
 
 /*
  * MEM_ALLOC - zeroed device memory
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |                header             | 8
+ * +--------+--------+--------+--------+
+ * |                handle             | 12
+ * +--------+--------+--------+--------+
+ * |                flags              | 16
+ * +--------+--------+--------+--------+
+ * |                length             | 24
+ * +--------+--------+--------+--------+
+ * |               reserved            | 64
+ * +--------+--------+--------+--------+
  *
- * handle - uint32_t, shares its space with buffers
+ * handle - uint32_t, with VGPU_HANDLE_MEM, not in use in the context
  * flags - uint32_t, must be 0
- * length - uint64_t, octets, at least 1
+ * length - uint64_t, octets, at least 1; counted against mem
+ *
+ * Response: value is the address that kernels find it at, a multiple of 256.
  */
 struct vgpu_mem_alloc_req {
 	uint32_t handle;
@@ -747,11 +800,28 @@ struct vgpu_mem_alloc_req {
 };
 
 /*
- * COPY - between buffers and device memory, in any direction
+ * COPY - between guest buffers and device memory, in any direction
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |                header             | 8
+ * +--------+--------+--------+--------+
+ * |                 dst               | 12
+ * +--------+--------+--------+--------+
+ * |                 src               | 16
+ * +--------+--------+--------+--------+
+ * |              dst_offset           | 24
+ * +--------+--------+--------+--------+
+ * |              src_offset           | 32
+ * +--------+--------+--------+--------+
+ * |                length             | 40
+ * +--------+--------+--------+--------+
+ * |               reserved            | 64
+ * +--------+--------+--------+--------+
  *
- * dst, src - uint32_t, handles
- * dst_offset, src_offset - uint64_t, octets
- * length - uint64_t, octets; 0 copies nothing
+ * dst, src - uint32_t, handles, as in struct vgpu_operand
+ * dst_offset, src_offset - uint64_t, octets, of any alignment
+ * length - uint64_t, octets; 0 copies nothing. Ranges that overlap without
+ *      being the same leave the result undefined
  */
 struct vgpu_copy_req {
 	uint32_t dst;
@@ -764,10 +834,30 @@ struct vgpu_copy_req {
 
 /*
  * FILL - set memory to a pattern
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |                header             | 8
+ * +--------+--------+--------+--------+
+ * |                handle             | 12
+ * +--------+--------+--------+--------+
+ * |               pattern             | 16
+ * +--------+--------+--------+--------+
+ * |                width              | 20
+ * +--------+--------+--------+--------+
+ * |               reserved            | 24
+ * +--------+--------+--------+--------+
+ * |                offset             | 32
+ * +--------+--------+--------+--------+
+ * |                length             | 40
+ * +--------+--------+--------+--------+
+ * |               reserved            | 64
+ * +--------+--------+--------+--------+
  *
- * pattern - uint32_t; its lowest width octets are repeated
+ * handle - uint32_t, as in struct vgpu_operand
+ * pattern - uint32_t; its lowest width octets are repeated, the others are 0
  * width - uint32_t, 1, 2 or 4
- * offset, length - uint64_t, octets, multiples of width
+ * offset, length - uint64_t, octets, multiples of width; for a guest buffer so
+ *      is the sum of offset and first_offset
  */
 struct vgpu_fill_req {
 	uint32_t handle;
@@ -781,57 +871,158 @@ struct vgpu_fill_req {
 
 /*
  * MODULE_LOAD - from an image in a guest buffer
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |                header             | 8
+ * +--------+--------+--------+--------+
+ * |                module             | 12
+ * +--------+--------+--------+--------+
+ * |                format             | 16
+ * +--------+--------+--------+--------+
+ * |                image              | 32
+ * +--------+--------+--------+--------+
+ * |                 log               | 48
+ * +--------+--------+--------+--------+
+ * |               reserved            | 64
+ * +--------+--------+--------+--------+
  *
- * module - uint32_t, handle
- * format - uint32_t, VGPU_MODULE_*
- * image, log - operands with count in octets / 4 rounded up; what is past
- *      the image's own length is ignored. log may be all 0; the compiler's
- *      text ends in it with a NUL
- * image_len - uint64_t, octets
+ * module - uint32_t, handle, not in use in the context
+ * format - uint32_t, VGPU_MODULE_*. PTX is text and needs no NUL at its end;
+ *      the others are as nvcc writes them
+ * image, log - operands in guest buffers, with count in octets and offset of any
+ *      alignment; image 1 ... VGPU_MAX_IMAGE octets. log may be all 0. Text of
+ *      the compiler, for people, is written to it with a NUL at its end, cut to
+ *      its count, whatever the status; the first octet is a NUL where the
+ *      compiler had nothing to say. The backend reads the image after it took
+ *      the request and before it answers
+ *
+ * VGPU_RSP_BAD_IMAGE: the image was rejected.
  */
 #define VGPU_MODULE_PTX			1
 #define VGPU_MODULE_CUBIN		2
+#define VGPU_MODULE_FATBIN		3
+
+#define VGPU_MAX_IMAGE			(64U << 20)
 
 struct vgpu_module_load_req {
 	uint32_t module;
 	uint32_t format;
 	struct vgpu_operand image;
 	struct vgpu_operand log;
-	uint64_t image_len;
-	uint64_t reserved[1];
+	uint64_t reserved[2];
 };
 
 /*
  * FUNCTION_GET - look up a kernel of a module
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |                header             | 8
+ * +--------+--------+--------+--------+
+ * |                module             | 12
+ * +--------+--------+--------+--------+
+ * |               function            | 16
+ * +--------+--------+--------+--------+
+ * |              name_offset          | 20
+ * +--------+--------+--------+--------+
+ * |               name_len            | 24
+ * +--------+--------+--------+--------+
+ * |                params             | 40
+ * +--------+--------+--------+--------+
+ * |               reserved            | 64
+ * +--------+--------+--------+--------+
  *
- * module, function - uint32_t, handles
- * name_offset, name_len - uint32_t, arena octets, no NUL
+ * module, function - uint32_t, handles; function is not in use in the context,
+ *      and goes with the module
+ * name_offset, name_len - uint32_t, arena octets, 1 ... VGPU_MAX_KERNEL_NAME
+ *      of them, printable ASCII, no NUL. The backend is done with them when it has
+ *      read the request
+ * params - operand in a guest buffer, offset a multiple of 4 as in struct
+ *      vgpu_operand, count in octets, or all 0: where the layout of the kernel's
+ *      parameters is written, a struct vgpu_param each, as many as fit
  *
- * Response: value is the size of its argument blob in octets.
+ * Response: value is the size of the argument blob in octets in the low 32
+ * bits, and the number of parameters above them. VGPU_RSP_NO_HANDLE: no such
+ * module, or no kernel of that name in it.
  */
+#define VGPU_MAX_KERNEL_NAME		1023
+
 struct vgpu_function_get_req {
 	uint32_t module;
 	uint32_t function;
 	uint32_t name_offset;
 	uint32_t name_len;
-	uint64_t reserved[5];
+	struct vgpu_operand params;
+	uint64_t reserved[3];
+};
+
+/*
+ * A parameter: its place in the argument blob, octets.
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |      offset     |      size       | 4
+ * +--------+--------+--------+--------+
+ */
+struct vgpu_param {
+	uint16_t offset;
+	uint16_t size;
 };
 
 /*
  * LAUNCH - run a kernel
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |                header             | 8
+ * +--------+--------+--------+--------+
+ * |               function            | 12
+ * +--------+--------+--------+--------+
+ * |                grid               | 24
+ * +--------+--------+--------+--------+
+ * |     block[0]    |     block[1]    | 28
+ * +--------+--------+--------+--------+
+ * |     block[2]    |     args_len    | 32
+ * +--------+--------+--------+--------+
+ * |             args_offset           | 36
+ * +--------+--------+--------+--------+
+ * |                shared             | 40
+ * +--------+--------+--------+--------+
+ * |    nr_relocs    |     reserved    | 44
+ * +--------+--------+--------+--------+
+ * |               reserved            | 64
+ * +--------+--------+--------+--------+
  *
  * function - uint32_t, handle
  * grid - uint32_t x 3, blocks, each at least 1
  * block - uint16_t x 3, threads, each at least 1
  * args_len - uint16_t, octets of the argument blob, laid out as the kernel's
- *      parameters with their natural alignment. A pointer parameter is a
- *      handle in its upper and an offset in its lower 32 bits, at the places
- *      that the relocation list names
- * args_offset - uint32_t, arena offset of the blob
+ *      parameters (struct vgpu_param); exactly the function's size, at most
+ *      VGPU_MAX_ARGS
+ * args_offset - uint32_t, arena offset of the blob, a multiple of 8; 0 where
+ *      args_len is. At the next multiple of 8 behind the blob follow nr_relocs
+ *      relocations. The backend is done with both when it has read the request
  * shared - uint32_t, octets of dynamic shared memory
- * nr_relocs - uint16_t, how many 16 bit offsets into the blob follow it at
- *      the next multiple of 2
+ * nr_relocs - uint16_t, 0 ... VGPU_MAX_RELOCS
+ *
+ * VGPU_RSP_LAUNCH: sizes that the kernel or the GPU can not do, or a blob that
+ * is not of the function's size.
+ *
+ * A relocation: an address that the backend fills in, for memory whose address
+ * the guest does not know (yet).
+ *         0        1        2        3        octet
+ * +--------+--------+--------+--------+
+ * |                handle             | 4
+ * +--------+--------+--------+--------+
+ * |        at       |     reserved    | 8
+ * +--------+--------+--------+--------+
+ *
+ * handle - uint32_t, as in struct vgpu_operand. A guest buffer must not be
+ *      read-only, and the engine must reach it in place (VGPU_RSP_UNSUPPORTED)
+ * at - uint16_t, octets, a multiple of 8 with at + 8 <= args_len: where the
+ *      blob has an offset into the object, uint64_t, 0 ... its length; the
+ *      kernel gets the address of that octet there
  */
+#define VGPU_MAX_ARGS			4096
+#define VGPU_MAX_RELOCS			64
+
 struct vgpu_launch_req {
 	uint32_t function;
 	uint32_t grid[3];
@@ -840,17 +1031,16 @@ struct vgpu_launch_req {
 	uint32_t args_offset;
 	uint32_t shared;
 	uint16_t nr_relocs;
-	uint16_t reserved0[3];
+	uint16_t reserved0;
+	uint32_t reserved1;
 	uint64_t reserved[2];
 };
 
-/*
- * EVENT_RECORD - mark the stream's present end under an event handle
- * EVENT_WAIT - the stream goes on when the event's mark is reached
- * EVENT_DESTROY, MODULE_UNLOAD - forget the handle
- *
- * Layout: struct vgpu_handle_req.
- */
+struct vgpu_reloc {
+	uint32_t handle;
+	uint16_t at;
+	uint16_t reserved0;
+};
 
 struct vgpu_request {
 	uint16_t id;
@@ -896,7 +1086,7 @@ struct vgpu_request {
  * op - uint8_t, of the request
  * status - uint16_t, enum vgpu_status
  * retired - uint16_t, how many of the slots right behind this one are void:
- *      each stands for a quiet request that is done. 0 without feature-quiet.
+ *      each stands for a quiet request that is done
  * time_ns - uint64_t, nanoseconds the engine was busy with the request, 0
  *      where it does not apply
  * value - uint64_t, as the operation says, else 0
@@ -928,7 +1118,9 @@ struct vgpu_response {
  * temperature_mc - GPU temperature in millidegrees Celsius
  * power_mw - GPU power in milliwatts
  * utilization - GPU utilisation in per cent, 0 ... 100
- * nr_buffers - memory objects of this device
+ * nr_buffers - guest buffers of this device
+ * nr_objects - device memory, modules, functions and events of this device
+ * launches - kernels run by LAUNCH since it connected
  */
 struct vgpu_info {
 	uint64_t mem_total;
@@ -942,16 +1134,23 @@ struct vgpu_info {
 	uint32_t power_mw;
 	uint32_t utilization;
 	uint32_t nr_buffers;
-	uint64_t reserved[7];
+	uint32_t nr_objects;
+	uint32_t reserved0;
+	uint64_t launches;
+	uint64_t reserved[5];
 };
 
 /*
  * Parameter block of VGPU_KERNEL_SGEMM: C = alpha * op(A) * op(B) + beta * C,
- * column-major as in BLAS.
+ * column-major as in BLAS. op(A) is m x k, op(B) k x n, C m x n. With beta 0, C
+ * is not read.
  *
- * m, n, k - uint32_t; lda, ldb, ldc - uint32_t, elements
+ * m, n, k - uint32_t, each at most 2^31 - 1; 0 where there is nothing to do, but
+ *      C = beta * C with k = 0
+ * lda, ldb, ldc - uint32_t, elements from one column to the next, at least 1 and
+ *      at least the rows of A, B (as stored) and C, at most 2^31 - 1
  * alpha, beta - uint32_t, bits of a binary32
- * trans_a, trans_b - uint32_t, 0 or 1
+ * trans_a, trans_b - uint32_t, 0, or 1: A or B is stored transposed
  */
 struct vgpu_sgemm {
 	uint32_t m, n, k;
@@ -982,6 +1181,8 @@ VGPUIF_ASSERT(sizeof(struct vgpu_response) == 32);
 VGPUIF_ASSERT(sizeof(struct vgpu_operand) == 16);
 VGPUIF_ASSERT(sizeof(struct vgpu_info) == 128);
 VGPUIF_ASSERT(sizeof(struct vgpu_sgemm) == 40);
+VGPUIF_ASSERT(sizeof(struct vgpu_param) == 4);
+VGPUIF_ASSERT(sizeof(struct vgpu_reloc) == 8);
 VGPUIF_ASSERT(sizeof(struct vgpu_page_directory) == VGPUIF_PAGE_SIZE);
 VGPUIF_ASSERT(sizeof(struct vgpu_nop_req) == 56);
 VGPUIF_ASSERT(sizeof(struct vgpu_info_req) == 56);
@@ -1021,8 +1222,8 @@ VGPUIF_AT(u.fill.offset, 24);
 VGPUIF_AT(u.fill.length, 32);
 VGPUIF_AT(u.module_load.image, 16);
 VGPUIF_AT(u.module_load.log, 32);
-VGPUIF_AT(u.module_load.image_len, 48);
 VGPUIF_AT(u.function_get.name_offset, 16);
+VGPUIF_AT(u.function_get.params, 24);
 VGPUIF_AT(u.launch.grid, 12);
 VGPUIF_AT(u.launch.block, 24);
 VGPUIF_AT(u.launch.args_len, 30);
