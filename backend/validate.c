@@ -132,9 +132,11 @@ enum vgpu_status operand_check(const struct vgpu_operand *opnd,
 		return VGPU_RSP_INVALID;
 	if (output && buf->read_only)
 		return VGPU_RSP_ACCESS;
-	out->host = buf->data + opnd->offset;
-	out->count = opnd->count;
-	out->region = buf->region;
+	*out = (struct vgpu_engine_operand){
+		.host = buf->data + opnd->offset,
+		.count = opnd->count,
+		.region = buf->region,
+	};
 	return VGPU_RSP_OK;
 }
 

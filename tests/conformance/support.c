@@ -154,15 +154,12 @@ void job_add(struct vgpu_job *job, struct vgpu_engine_stream *stream,
 	job->op = VGPU_OP_BUILTIN;
 	job->kernel = VGPU_KERNEL_VECTOR_ADD;
 	job->param = 0;
-	job->operand[0].host = (void *)a;
-	job->operand[1].host = (void *)b;
-	job->operand[2].host = c;
+	job->operand[0] = (struct vgpu_engine_operand){ .host = (void *)a };
+	job->operand[1] = (struct vgpu_engine_operand){ .host = (void *)b };
+	job->operand[2] = (struct vgpu_engine_operand){ .host = c };
 	job->operand[0].count = count;
 	job->operand[1].count = count;
 	job->operand[2].count = count;
-	job->operand[0].region = NULL;
-	job->operand[1].region = NULL;
-	job->operand[2].region = NULL;
 	job->owner = job;
 }
 
