@@ -3,7 +3,7 @@
  * cuda_device.c - the sanity gate: from a library name to a GPU known to work
  *
  * Owns the context, the module and the facts of one GPU. Runs on the engine's
- * caller thread (cuda_vector_add() on any). The gate is a list of steps, each
+ * caller thread. The gate is a list of steps, each
  * of which either passes and says what it found, or ends the whole with one
  * line that names the step, the CUDA call and its error. Must never let a GPU
  * through on which a result was not compared bit by bit.
@@ -14,18 +14,6 @@
 #include <string.h>
 
 #include "cuda_device.h"
-
-#define BLOCK_THREADS	256
-#define BLOCKS_PER_SM	8
-/*
- * A kernel that reaches across the bus: the smallest work runs in one block,
- * which needs no counter. Reads of 128 KiB in flight keep a PCIe 5 bus busy;
- * more threads only wait, and keep other kernels out. Measured on an H200:
- * 16 blocks are as fast as any number for large work, and 264 blocks 10 to 25 %
- * slower around a million of elements.
- */
-#define HOST_BLOCK_MAX	1024
-#define HOST_BLOCKS	16
 
 /* Not a multiple of the kernel's vector width, and more than one block. */
 #define CHECK_ELEMENTS	4099
@@ -156,7 +144,7 @@ static int step_facts(struct gate *g)
 {
 	struct cuda_device *d = g->d;
 	struct vgpu_engine_facts *f = &d->facts;
-	int major = 0, minor = 0, processors = 0, read_only = 0;
+	int major = 0, minor = 0, processors = 0, read_only = 0, pools = 0;
 	size_t memory = 0;
 
 	TRY(g, cuDeviceGetName, f->gpu_name, sizeof(f->gpu_name), d->dev);
@@ -171,9 +159,12 @@ static int step_facts(struct gate *g)
 	TRY(g, cuDeviceGetAttribute, &read_only,
 	    CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED, d->dev);
 	d->read_only = read_only;
+	TRY(g, cuDeviceGetAttribute, &pools,
+	    CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, d->dev);
+	d->pools = pools;
 	f->memory = memory;
 	strcpy(f->engine, "cuda");
-	strcpy(f->builtins, "vector-add");
+	strcpy(f->builtins, "vector-add saxpy sgemm reduce-sum");
 	snprintf(f->compute_capability, sizeof(f->compute_capability), "%d.%d",
 		 major, minor);
 	if (d->nvml)
@@ -193,12 +184,74 @@ static int step_context(struct gate *g)
 	return 0;
 }
 
+static int step_limits(struct gate *g)
+{
+	static const CUdevice_attribute attrs[] = {
+		CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X,
+		CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y,
+		CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z,
+		CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X,
+		CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y,
+		CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z,
+		CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+	};
+	struct cuda_device *d = g->d;
+	int *const to[] = { &d->grid[0],  &d->grid[1],	&d->grid[2],
+			    &d->block[0], &d->block[1], &d->block[2],
+			    &d->shared };
+
+	for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++)
+		TRY(g, cuDeviceGetAttribute, to[i], attrs[i], d->dev);
+	FOUND(g, "blocks of %d x %d x %d threads, %d KiB shared", d->block[0],
+	      d->block[1], d->block[2], d->shared >> 10);
+	return 0;
+}
+
+/*
+ * A guest's kernel reaches what the GPU does. Where that is all memory of the
+ * process, by the kernel's page tables (HMM, ATS), it would reach the worker's.
+ */
+static int step_modules(struct gate *g)
+{
+	int pageable = 1;
+
+	TRY(g, cuDeviceGetAttribute, &pageable,
+	    CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, g->d->dev);
+	if (pageable) {
+		g->d->no_modules = "set uvm_disable_hmm=1";
+		FOUND(g, "no: the GPU reaches all memory of this process; cure: options nvidia_uvm uvm_disable_hmm=1 in /etc/modprobe.d");
+	} else if (!g->d->cu->cuFuncGetParamInfo) {
+		g->d->no_modules = "driver before CUDA 12.4";
+		FOUND(g, "no: the driver has no cuFuncGetParamInfo (CUDA 12.4)");
+	} else if (!g->d->pools) {
+		g->d->no_modules = "no memory pools";
+		FOUND(g, "no: the GPU has no memory pools");
+	} else {
+		FOUND(g, "yes; pageable memory is out of the GPU's reach");
+	}
+	g->d->facts.modules = !g->d->no_modules;
+	return 0;
+}
+
 static int step_kernels(struct gate *g)
 {
-	TRY(g, cuModuleLoadData, &g->d->module, vgpu_kernels_fatbin);
-	TRY(g, cuModuleGetFunction, &g->d->vector_add, g->d->module,
-	    "vgpu_vector_add");
-	TRY(g, cuModuleGetFunction, &g->d->fault, g->d->module, "vgpu_fault");
+	struct cuda_device *d = g->d;
+	const struct {
+		CUfunction *to;
+		const char *name;
+	} kernels[] = {
+		{ &d->vector_add, "vgpu_vector_add" },
+		{ &d->saxpy, "vgpu_saxpy" },
+		{ &d->sum_parts, "vgpu_sum_parts" },
+		{ &d->sum, "vgpu_sum" },
+		{ &d->sgemm, "vgpu_sgemm" },
+		{ &d->fault, "vgpu_fault" },
+	};
+
+	TRY(g, cuModuleLoadData, &d->module, vgpu_kernels_fatbin);
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+		TRY(g, cuModuleGetFunction, kernels[i].to, d->module,
+		    kernels[i].name);
 	FOUND(g, "loaded");
 	return 0;
 }
@@ -366,6 +419,8 @@ static const struct {
 	{ "device count", step_count },
 	{ "device", step_select },
 	{ "device facts", step_facts },
+	{ "launches", step_limits },
+	{ "guests' own kernels", step_modules },
 	{ "context", step_context },
 	{ "kernel image", step_kernels },
 	{ "device memory", step_memory },
@@ -437,42 +492,4 @@ void cuda_device_close(struct cuda_device *d)
 		d->cu->cuDevicePrimaryCtxRelease(d->dev);
 	nvml_close(d->nvml);
 	memset(d, 0, sizeof(*d));
-}
-
-/* One float4 a thread and turn, in whole warps. */
-static void host_grid(uint64_t n, unsigned int *blocks, unsigned int *threads)
-{
-	uint64_t quads = n / 4 + 1;
-
-	*threads = BLOCK_THREADS;
-	*blocks = 1;
-	if (quads > HOST_BLOCK_MAX)
-		*blocks = HOST_BLOCKS;
-	else if (quads > BLOCK_THREADS)
-		*threads = (unsigned int)(quads + 31) / 32 * 32;
-}
-
-CUresult cuda_vector_add(const struct cuda_device *d, CUstream stream,
-			 const struct cuda_add *add)
-{
-	CUdeviceptr a = add->a, b = add->b, c = add->c;
-	CUdeviceptr word = add->word, counter = add->counter;
-	unsigned long long n = add->n;
-	uint32_t seq = add->seq;
-	void *params[] = { &a, &b, &c, &n, &counter, &word, &seq };
-	unsigned int blocks, threads = BLOCK_THREADS;
-	uint64_t most = (uint64_t)d->processors * BLOCKS_PER_SM;
-	uint64_t wanted = n / 4 / BLOCK_THREADS + 1;
-
-	blocks = (unsigned int)(wanted < most ? wanted : most);
-	if (add->host)
-		host_grid(n, &blocks, &threads);
-	return d->cu->cuLaunchKernel(d->vector_add, blocks, 1, 1, threads, 1, 1,
-				     0, stream, params, NULL);
-}
-
-CUresult cuda_fault(const struct cuda_device *d, CUstream stream)
-{
-	return d->cu->cuLaunchKernel(d->fault, 1, 1, 1, 32, 1, 1, 0, stream,
-				     NULL, NULL);
 }

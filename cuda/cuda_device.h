@@ -19,10 +19,14 @@ struct cuda_device {
 	CUdevice dev;
 	CUcontext ctx;
 	CUmodule module;
-	CUfunction vector_add, fault;
+	CUfunction vector_add, saxpy, sum_parts, sum, sgemm, fault;
 	unsigned int processors;	/* multiprocessors */
+	int grid[3], block[3];		/* the most of a launch */
+	int shared;			/* octets, of a block that asks for it */
 	bool read_only;			/* read-only host memory can be registered */
+	bool pools;			/* memory in the order of streams */
 	struct vgpu_engine_facts facts;
+	const char *no_modules;		/* in a few words why, or NULL */
 };
 
 /* Called after each step of the gate that passed, in order. */

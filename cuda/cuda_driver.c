@@ -8,6 +8,7 @@
  */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cuda_driver.h"
 #include "wire.h"
@@ -24,6 +25,11 @@ const struct cuda_driver *cuda_driver(char why[VGPU_ENGINE_WHY])
 
 	if (lib)
 		return &table;
+	/*
+	 * As many hardware queues as a GPU has: with the default of 8, streams
+	 * that share one wait for each other's kernels. Read by cuInit.
+	 */
+	setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
 	lib = dlopen(LIBCUDA, RTLD_NOW | RTLD_LOCAL);
 	if (!lib) {
 		snprintf(why, VGPU_ENGINE_WHY,
@@ -32,10 +38,14 @@ const struct cuda_driver *cuda_driver(char why[VGPU_ENGINE_WHY])
 		return NULL;
 	}
 #define CUDA_LOOK_UP(fn)						\
-	table.fn = (__typeof__(table.fn))dlsym(lib, SYMBOL(fn));	\
+	table.fn = (__typeof__(table.fn))dlsym(lib, SYMBOL(fn));
+#define CUDA_MUST_HAVE(fn)						\
 	if (!table.fn)							\
 		missing = SYMBOL(fn);
 	CUDA_CALLS(CUDA_LOOK_UP)
+	CUDA_OPTIONAL_CALLS(CUDA_LOOK_UP)
+	CUDA_CALLS(CUDA_MUST_HAVE)
+#undef CUDA_MUST_HAVE
 #undef CUDA_LOOK_UP
 	if (missing) {
 		snprintf(why, VGPU_ENGINE_WHY,

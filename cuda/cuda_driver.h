@@ -6,6 +6,11 @@
  * as members of one table: cu->cuMemAlloc(...). <cuda.h> renames some to the
  * version they have today (cuMemAlloc is cuMemAlloc_v2); the macro expands for
  * the member, its type and the symbol looked up alike, so the three agree.
+ *
+ * While a kernel runs, some calls wait for it to end and keep others waiting:
+ * cuMemFree, cuMemFreeHost, cuMemHostUnregister, cuModuleLoadData and
+ * cuModuleUnload (seen with driver 580). A guest's kernel may never end: none of
+ * them may be called where the engine must answer.
  */
 #ifndef VGPU_CUDA_DRIVER_H
 #define VGPU_CUDA_DRIVER_H
@@ -45,20 +50,38 @@
 	X(cuMemcpyDtoH)				\
 	X(cuMemcpyHtoDAsync)			\
 	X(cuMemcpyDtoHAsync)			\
+	X(cuMemcpyAsync)			\
+	X(cuMemcpyDtoDAsync)			\
+	X(cuMemsetD8Async)			\
+	X(cuMemsetD16Async)			\
+	X(cuMemsetD32Async)			\
+	X(cuMemAllocAsync)			\
+	X(cuMemFreeAsync)			\
+	X(cuDeviceGetDefaultMemPool)		\
+	X(cuMemPoolSetAttribute)		\
+	X(cuMemPoolTrimTo)			\
 	X(cuStreamCreate)			\
 	X(cuStreamDestroy)			\
 	X(cuStreamQuery)			\
 	X(cuStreamSynchronize)			\
+	X(cuStreamWriteValue32)			\
 	X(cuEventCreate)			\
 	X(cuEventDestroy)			\
 	X(cuEventRecord)			\
 	X(cuEventQuery)				\
-	X(cuEventSynchronize)			\
+	X(cuModuleLoadDataEx)			\
+	X(cuFuncGetAttribute)			\
+	X(cuFuncSetAttribute)			\
 	X(cuLaunchKernel)
+
+/* NULL where the driver is older than the call: CUDA 12.4. */
+#define CUDA_OPTIONAL_CALLS(X)			\
+	X(cuFuncGetParamInfo)
 
 struct cuda_driver {
 #define CUDA_MEMBER(fn) __typeof__(fn) *fn;
 	CUDA_CALLS(CUDA_MEMBER)
+	CUDA_OPTIONAL_CALLS(CUDA_MEMBER)
 #undef CUDA_MEMBER
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * cuda_lane.c - large jobs on the GPU, part by part
+ * cuda_lane.c - large vector adds on the GPU, part by part
  *
  * Owns one lane for each of the pool's threads: a CUDA stream, pinned staging
  * memory and memory on the GPU. lane_part() runs on the pool's threads, each on
@@ -13,13 +13,15 @@
  * where they are, by a kernel that reaches across the bus. A lane begins with
  * little staging memory and none on the GPU. It asks once for more when it is
  * first given a part that needs it, and does without where there is none: the
- * pieces are smaller, or the kernel reaches across the bus.
+ * pieces are smaller, or the kernel reaches across the bus. What it has it keeps:
+ * giving back would wait for kernels to end.
  *
  * Another party may change operand memory meanwhile: only data is ever read
  * from it.
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine_cuda.h"
 
@@ -34,42 +36,67 @@
 #define ZERO_COPY_MAX	262144
 
 /*
- * A wait that is over sooner is polled for, a longer one sleeps. Twelve lanes
- * that share the bus wait about a millisecond each; sleeping for that made
- * 64 Mi elements 20 % slower.
+ * A wait that is over sooner is polled for, in a longer one the thread naps
+ * between looks, for a share of the time waited. Twelve lanes that share the bus
+ * wait about a millisecond each; sleeping for that made 64 Mi elements 20 %
+ * slower.
  */
 #define POLL_NS		2000000
+#define NAP_SHARE	16
+#define NAP_MAX_NS	1000000
 
 #define STAGING_BYTES(elements) (VGPU_ENGINE_OPERANDS * (elements) * sizeof(float))
+_Static_assert(STAGING_BYTES(PART_MAX) == LANE_MEMORY, "as others use it");
 
-/* Waits for the lane's event: polls first, since waking up takes longer. */
-static CUresult lane_wait(const struct cuda_driver *cu, struct lane *lane)
+static void nap(uint64_t waited_ns)
 {
-	uint64_t end = pool_now_ns() + POLL_NS;
-	CUresult err;
+	uint64_t ns = waited_ns / NAP_SHARE;
+	const struct timespec ts = {
+		.tv_nsec = (long)(ns < NAP_MAX_NS ? ns : NAP_MAX_NS),
+	};
 
-	do {
-		err = cu->cuEventQuery(lane->done);
-		if (err != CUDA_ERROR_NOT_READY)
-			return err;
-	} while (pool_now_ns() < end);
-	return cu->cuEventSynchronize(lane->done);
+	nanosleep(&ts, NULL);
 }
 
 /*
- * An error is the end of the GPU, whichever it is: work that cannot be waited
- * for may go on, with the lane's memory and the operands.
+ * Nobody waits for an engine that is lost. Twice the time limit: a guest's kernel
+ * that is in the way has its own, from when it was there.
  */
-static CUresult finish_stream(const struct cuda_driver *cu, struct lane *lane)
+CUresult lane_event(struct cuda_engine *eng, CUevent event)
 {
-	CUresult err = cu->cuEventRecord(lane->done, lane->stream);
+	uint64_t start = pool_now_ns(), waited;
+	CUresult err;
+
+	for (;;) {
+		err = eng->dev.cu->cuEventQuery(event);
+		if (err != CUDA_ERROR_NOT_READY)
+			return err;
+		if (atomic_load(&eng->lost))
+			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+		waited = pool_now_ns() - start;
+		if (eng->max_job_ns && waited / 2 > eng->max_job_ns) {
+			atomic_store(&eng->stuck, true);
+			return CUDA_ERROR_LAUNCH_TIMEOUT;
+		}
+		if (waited > POLL_NS)
+			nap(waited);
+	}
+}
+
+/* Work that cannot be waited for may go on, with the lane's memory and operands. */
+CUresult lane_wait(struct cuda_engine *eng, struct lane *lane)
+{
+	CUresult err = eng->dev.cu->cuEventRecord(lane->done, lane->stream);
 
 	if (err == CUDA_SUCCESS)
-		err = lane_wait(cu, lane);
+		err = lane_event(eng, lane->done);
 	return err == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_ERROR_UNKNOWN : err;
 }
 
-/* Staging memory for `elements` in place of what the lane has; or which call failed. */
+/*
+ * Staging memory for `elements`, once more than the lane began with; or which
+ * call failed.
+ */
 static CUresult lane_staging(const struct cuda_driver *cu, struct lane *lane,
 			     uint64_t elements, const char **call)
 {
@@ -88,33 +115,34 @@ static CUresult lane_staging(const struct cuda_driver *cu, struct lane *lane,
 		cu->cuMemFreeHost(host);
 		return err;
 	}
-	if (lane->host)
-		cu->cuMemFreeHost(lane->host);
+	lane->first_host = lane->host;
 	lane->host = host;
 	lane->mapped = mapped;
 	lane->host_size = elements;
 	return CUDA_SUCCESS;
 }
 
-/* Once each; a lane that gets nothing goes on with what it has. */
-static CUresult lane_grow(struct cuda_engine *eng, struct lane *lane,
-			  bool staged, uint64_t count)
+/* Both once; a lane that gets nothing goes on with what it has. */
+CUresult lane_grow(struct cuda_engine *eng, struct lane *lane, uint64_t count)
 {
-	const struct cuda_driver *cu = eng->dev.cu;
-	CUresult err = CUDA_SUCCESS;
 	const char *call;
+	CUresult err;
 
-	if (count <= ZERO_COPY_MAX)
+	if (count <= ZERO_COPY_MAX || lane->grown)
 		return CUDA_SUCCESS;
-	if (staged && !lane->grown) {
-		lane->grown = true;
-		err = lane_staging(cu, lane, PART_MAX, &call);
-	}
-	if (!lane->mem_tried &&
-	    (err == CUDA_SUCCESS || err == CUDA_ERROR_OUT_OF_MEMORY)) {
-		lane->mem_tried = true;
-		err = cu->cuMemAlloc(&lane->mem, STAGING_BYTES(PART_MAX));
-	}
+	lane->grown = true;
+	err = lane_staging(eng->dev.cu, lane, PART_MAX, &call);
+	return err == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_SUCCESS : err;
+}
+
+CUresult lane_memory(struct cuda_engine *eng, struct lane *lane, uint64_t count)
+{
+	CUresult err;
+
+	if (count <= ZERO_COPY_MAX || lane->mem_tried)
+		return CUDA_SUCCESS;
+	lane->mem_tried = true;
+	err = eng->dev.cu->cuMemAlloc(&lane->mem, LANE_MEMORY);
 	return err == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_SUCCESS : err;
 }
 
@@ -198,9 +226,10 @@ static CUresult queue_zero_copy(const struct cuda_device *d, struct lane *lane,
 	return cuda_vector_add(d, lane->stream, &add);
 }
 
-static CUresult piece_run(const struct cuda_device *d, struct lane *lane,
+static CUresult piece_run(struct cuda_engine *eng, struct lane *lane,
 			  struct piece *p, bool copied)
 {
+	const struct cuda_device *d = &eng->dev;
 	CUresult err, end;
 
 	piece_place(p, lane);
@@ -211,7 +240,7 @@ static CUresult piece_run(const struct cuda_device *d, struct lane *lane,
 	else
 		err = queue_zero_copy(d, lane, p);
 	/* Where only memory was short, what is queued still reads operands. */
-	end = finish_stream(d->cu, lane);
+	end = lane_wait(eng, lane);
 	if (err == CUDA_SUCCESS ||
 	    (err == CUDA_ERROR_OUT_OF_MEMORY && end != CUDA_SUCCESS))
 		err = end;
@@ -234,54 +263,33 @@ static CUresult part_run(struct cuda_engine *eng, struct lane *lane,
 {
 	bool staged = !all_in_regions(job);
 	struct piece p = { .job = job, .first = first };
+	CUresult err = CUDA_SUCCESS;
 	uint64_t size = count;
 	bool copied;
-	CUresult err;
 
-	err = lane_grow(eng, lane, staged, count);
+	if (staged)
+		err = lane_grow(eng, lane, count);
+	if (err == CUDA_SUCCESS)
+		err = lane_memory(eng, lane, count);
 	if (staged && size > lane->host_size)
 		size = lane->host_size;
 	copied = size > ZERO_COPY_MAX && lane->mem;
 	*path = path_of(staged, copied);
 	while (count && err == CUDA_SUCCESS) {
 		p.count = count < size ? count : size;
-		err = piece_run(&eng->dev, lane, &p, copied);
+		err = piece_run(eng, lane, &p, copied);
 		p.first += p.count;
 		count -= p.count;
 	}
 	return err;
 }
 
-static CUresult fault_run(struct cuda_engine *eng, struct lane *lane)
-{
-	CUresult err;
-
-	/* From here on the blame for an error is known. */
-	atomic_store(&eng->fault_made, true);
-	err = cuda_fault(&eng->dev, lane->stream);
-	if (err == CUDA_SUCCESS)
-		err = finish_stream(eng->dev.cu, lane);
-	/* A GPU on which that is no fault is not to be trusted. */
-	return err == CUDA_SUCCESS ? CUDA_ERROR_ILLEGAL_ADDRESS : err;
-}
-
-uint16_t lane_part(void *engine, unsigned int thread,
+uint16_t lane_part(struct cuda_engine *eng, struct lane *lane,
 		   const struct vgpu_job *job, uint64_t first, uint64_t count,
 		   uint8_t *path)
 {
-	struct cuda_engine *eng = engine;
-	struct lane *lane = &eng->lane[thread];
-	CUresult err;
+	CUresult err = part_run(eng, lane, job, first, count, path);
 
-	if (atomic_load(&eng->lost))
-		return VGPU_RSP_DEVICE_LOST;
-	err = eng->dev.cu->cuCtxSetCurrent(eng->dev.ctx);
-	if (err == CUDA_SUCCESS && job->kernel == VGPU_KERNEL_DEBUG_FAULT) {
-		cuda_failed(eng, fault_run(eng, lane));
-		return VGPU_RSP_FAULT;
-	}
-	if (err == CUDA_SUCCESS)
-		err = part_run(eng, lane, job, first, count, path);
 	return err == CUDA_SUCCESS ? VGPU_RSP_OK : cuda_failed(eng, err);
 }
 
@@ -289,10 +297,9 @@ uint16_t lane_part(void *engine, unsigned int thread,
  * All threads for jobs that the CPU copies. A few keep the copy engines busy;
  * more would only have the first results come later.
  */
-struct pool_share lane_share(void *engine, const struct vgpu_job *job,
-			     uint64_t count)
+struct pool_share lane_share(const struct cuda_engine *eng,
+			     const struct vgpu_job *job, uint64_t count)
 {
-	const struct cuda_engine *eng = engine;
 	struct pool_share share = { .width = eng->nr_lanes };
 
 	if (all_in_regions(job) && share.width > COPY_LANES)
@@ -314,11 +321,10 @@ static int lane_open(struct cuda_engine *eng, struct lane *lane,
 	CUresult err;
 
 	err = cu->cuStreamCreate(&lane->stream, CU_STREAM_NON_BLOCKING);
-	if (err == CUDA_SUCCESS) {
-		call = "cuEventCreate";
-		err = cu->cuEventCreate(&lane->done, CU_EVENT_BLOCKING_SYNC |
-						     CU_EVENT_DISABLE_TIMING);
-	}
+	call = err == CUDA_SUCCESS ? "cuEventCreate" : call;
+	for (unsigned int i = 0; i < 3 && err == CUDA_SUCCESS; i++)
+		err = cu->cuEventCreate(i ? &lane->half[i - 1] : &lane->done,
+					CU_EVENT_DISABLE_TIMING);
 	if (err == CUDA_SUCCESS)
 		err = lane_staging(cu, lane, PART_MIN, &call);
 	if (err == CUDA_SUCCESS)
@@ -355,8 +361,13 @@ void lanes_close(struct cuda_engine *eng)
 			cu->cuMemFree(lane->mem);
 		if (lane->host)
 			cu->cuMemFreeHost(lane->host);
+		if (lane->first_host)
+			cu->cuMemFreeHost(lane->first_host);
 		if (lane->done)
 			cu->cuEventDestroy(lane->done);
+		for (unsigned int k = 0; k < 2; k++)
+			if (lane->half[k])
+				cu->cuEventDestroy(lane->half[k]);
 		if (lane->stream)
 			cu->cuStreamDestroy(lane->stream);
 	}

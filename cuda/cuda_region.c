@@ -3,9 +3,10 @@
  * cuda_region.c - host memory that the GPU reaches in place
  *
  * Owns nothing but the regions it hands out. Runs on the engine's caller
- * thread (region_check() too). Memory is registered with CUDA once, when it
+ * thread (region_holds() on any). Memory is registered with CUDA once, when it
  * becomes a region, and unregistered before the caller unmaps it: never per
- * job. It is ordinary memory mapped page by page, such as grants are, never a
+ * job. The driver unregisters when no kernel runs, so removing a region waits for
+ * those that do. It is ordinary memory mapped page by page, such as grants are, never a
  * device's: CU_MEMHOSTREGISTER_IOMEMORY would be wrong for it.
  *
  * Whether registering such pages is worth anything must be seen: where a host
@@ -286,28 +287,25 @@ void region_remove(struct vgpu_engine *base, struct vgpu_engine_region *region)
 	struct cuda_engine *eng = (struct cuda_engine *)base;
 	const struct cuda_driver *cu = eng->dev.cu;
 
-	/* A lost device refuses these calls, and reaches no memory any more. */
-	if (cu->cuCtxSetCurrent(eng->dev.ctx) == CUDA_SUCCESS)
+	/* With our own eyes: who waits in the driver sees no time limit. */
+	queues_hold(eng);
+	/*
+	 * A lost device refuses these calls, and reaches no memory any more;
+	 * where a kernel still runs, the pages stay pinned until the process ends.
+	 */
+	if (!atomic_load(&eng->stuck) &&
+	    cu->cuCtxSetCurrent(eng->dev.ctx) == CUDA_SUCCESS)
 		cu->cuMemHostUnregister(region->base);
+	queues_release(eng);
 	free(region);
 }
 
-/* All of it, and no output where the GPU would fault. */
-static bool lies_in(const struct vgpu_engine_operand *op, bool output)
+bool region_holds(const struct vgpu_engine_operand *op, uint64_t bytes,
+		  bool output)
 {
 	const struct vgpu_engine_region *r = op->region;
 	uintptr_t at = (uintptr_t)op->host, base = (uintptr_t)r->base;
 
 	return at >= base && at - base <= r->bytes &&
-	       op->count <= (r->bytes - (at - base)) / sizeof(float) &&
-	       !(output && r->read_only);
-}
-
-uint16_t region_check(void *engine, const struct vgpu_job *job)
-{
-	(void)engine;
-	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++)
-		if (job->operand[i].region && !lies_in(&job->operand[i], i == 2))
-			return VGPU_RSP_INVALID;
-	return VGPU_RSP_OK;
+	       bytes <= r->bytes - (at - base) && !(output && r->read_only);
 }

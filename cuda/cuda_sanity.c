@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cuda_device.h"
+#include "engine_cuda.h"
 
 static void usage(FILE *to)
 {
@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 	struct vgpu_engine_facts facts;
 	struct vgpu_engine *eng;
 	struct cuda_device dev;
+	char blas[VGPU_ENGINE_TEXT];
 	unsigned int gpu = 0;
 	int opt;
 
@@ -97,6 +98,8 @@ int main(int argc, char **argv)
 	}
 	vgpu_engine_facts(eng, &facts);
 	say("ways for data", facts.tuning);
+	blas_describe(blas);
+	say("cuBLAS", blas);
 	printf("cuda_sanity: PASSED: GPU %u, %s\n", gpu, facts.gpu_name);
 	vgpu_engine_close(eng);
 	return 0;

@@ -248,13 +248,14 @@ static void say(const struct bench *b)
 	size_t room = sizeof(eng->dev.facts.tuning);
 
 	snprintf(text, room,
-		 "%s%s%s: zero-copy up to %.1f MiB an operand, then chunks of 4 MiB; staging up to %llu KiB by the caller, then by %u threads",
+		 "%s%s%s: zero-copy up to %.1f MiB an operand, then chunks of 4 MiB; staging up to %llu KiB by the caller, then by %u threads%s%s",
 		 b->failed ? "not measured (" : "measured",
 		 b->failed ? b->failed : "", b->failed ? ")" : "",
 		 (double)eng->tune.zero_copy * sizeof(float) / (1 << 20),
 		 (unsigned long long)eng->tune.inline_copy * sizeof(float) /
 			 1024,
-		 eng->nr_lanes);
+		 eng->nr_lanes, eng->dev.no_modules ? "; no modules: " : "",
+		 eng->dev.no_modules ? eng->dev.no_modules : "");
 }
 
 void tune(struct cuda_engine *eng)

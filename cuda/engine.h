@@ -6,8 +6,7 @@
  * An engine knows nothing of Xen: it gets host addresses and answers jobs. The
  * session has checked every address, range and count before, and what the
  * protocol says of a request by itself; an engine relies on that and refuses
- * (VGPU_RSP_INVALID) only what cannot be a job: operands of a vector add of
- * different counts, misaligned, or NULL with a count.
+ * only what cannot be a job: job_check.h.
  *
  * Threads: all calls on one engine come from one thread (the worker's loop).
  * An engine may have threads of its own; they never call back. Completion is
@@ -143,13 +142,11 @@ struct vgpu_engine_function {
 };
 
 /*
- * A mark in a stream, the engine's. @marks: EVENT_RECORDs submitted; @reached:
- * of these, done; @waiting: streams that an EVENT_WAIT holds up.
+ * A mark in a stream, the engine's (events.h). @newest: the EVENT_RECORD that was
+ * submitted last, until it is done; NULL then, and before the first.
  */
 struct vgpu_engine_event {
-	uint64_t marks;
-	uint64_t reached;
-	struct vgpu_engine_stream *waiting;
+	struct vgpu_job *newest;
 };
 
 /*
@@ -218,7 +215,7 @@ struct vgpu_engine_launch {
  * @time_ns:	out: nanoseconds the engine was busy with this job, from the
  *		start of the first part until it saw the end of the last
  * @value:	out: as above, else 0
- * @mark:	the engine's
+ * @awaits, @waiters, @priv: the engine's
  * @next:	the engine's, while it has the job; then the list of reaped jobs
  * @owner:	the caller's
  */
@@ -242,25 +239,12 @@ struct vgpu_job {
 	uint8_t path;
 	uint64_t time_ns;
 	uint64_t value;
-	uint64_t mark;
+	struct vgpu_job *awaits;
+	struct vgpu_job *waiters;
+	void *priv;
 	struct vgpu_job *next;
 	void *owner;
 };
-
-/* What every engine refuses: operands that cannot be a vector add's. */
-static inline bool vgpu_job_operands_ok(const struct vgpu_job *job)
-{
-	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++) {
-		const struct vgpu_engine_operand *op = &job->operand[i];
-
-		if (op->count != job->operand[0].count ||
-		    op->count > SIZE_MAX / 4 ||
-		    (op->count && !op->host && !op->mem) ||
-		    ((uintptr_t)op->host + op->offset) % 4)
-			return false;
-	}
-	return true;
-}
 
 /*
  * Configuration of an engine.

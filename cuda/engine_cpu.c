@@ -3,106 +3,55 @@
  * engine_cpu.c - the engine that runs the work on the host's processors
  *
  * The reference for what results must be, and the engine of hosts without a
- * GPU. Owns nothing but a pool; part() runs on the pool's threads.
+ * GPU. Owns the pool and the account of device memory, which here is the host's
+ * (engine_cpu.h says what else there is). All of this file runs on the caller's
+ * thread.
  *
  * Results are IEEE 754 binary32, round to nearest even, subnormals kept,
- * whatever the caller's floating-point environment is. Another party may
- * change operand memory meanwhile: each element is only ever data, never an
- * index, a length or a branch.
+ * whatever the caller's floating-point environment is. Own code (modules) needs
+ * a GPU: VGPU_RSP_NO_GPU.
  */
 #include <errno.h>
-#include <fenv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
-#include "pool.h"
-#include "wire.h"
+#include "engine_cpu.h"
 
-/* Large enough to forget the lock; small enough for fairness and the L2. */
-#define PART_MIN	16384
-#define PART_MAX	65536
 #define MAX_THREADS	64
-
-struct cpu_engine {
-	struct vgpu_engine base;
-	struct pool *pool;
-	unsigned int threads;
-};
 
 static struct cpu_engine *to_cpu(struct vgpu_engine *eng)
 {
 	return (struct cpu_engine *)eng;
 }
 
-/* Without restrict: c may be a or b. */
-static void vector_add(const float *a, const float *b, float *c, uint64_t n)
-{
-	uint64_t i;
-
-	for (i = 0; i < n; i++)
-		c[i] = a[i] + b[i];
-}
-
-static uint16_t part(void *engine, unsigned int thread,
-		     const struct vgpu_job *job, uint64_t first, uint64_t count,
-		     uint8_t *path)
-{
-	const struct vgpu_engine_operand *op = job->operand;
-
-	(void)engine;
-	(void)thread;
-	if (job->kernel == VGPU_KERNEL_DEBUG_FAULT)
-		return VGPU_RSP_FAULT;
-	*path = VGPU_PATH_HOST;
-	/* A new thread inherits rounding and flush-to-zero from its creator. */
-	fesetenv(FE_DFL_ENV);
-	vector_add((const float *)op[0].host + first,
-		   (const float *)op[1].host + first,
-		   (float *)op[2].host + first, count);
-	return VGPU_RSP_OK;
-}
-
-/* Among all threads, as far as the bounds allow. */
-static struct pool_share share(void *engine, const struct vgpu_job *job,
-			       uint64_t count)
-{
-	const struct cpu_engine *eng = engine;
-	struct pool_share share = { .width = eng->threads };
-
-	(void)job;
-	share.part = (count - 1) / eng->threads + 1;
-	if (share.part < PART_MIN)
-		share.part = PART_MIN;
-	if (share.part > PART_MAX)
-		share.part = PART_MAX;
-	return share;
-}
-
-static const struct pool_ops cpu_pool_ops = {
-	.part = part,
-	.share = share,
-};
-
 static struct vgpu_engine *cpu_open(const struct vgpu_engine_config *cfg,
 				    char why[VGPU_ENGINE_WHY])
 {
 	struct cpu_engine *eng = calloc(1, sizeof(*eng));
-	unsigned int threads = cfg->threads ? cfg->threads :
-					      pool_processors(MAX_THREADS);
+	int err;
 
 	if (!eng) {
 		snprintf(why, VGPU_ENGINE_WHY, "out of memory");
 		return NULL;
 	}
 	eng->base.ops = &vgpu_engine_cpu;
-	eng->threads = threads;
-	eng->pool = pool_create(&cpu_pool_ops, eng, threads);
+	eng->threads = cfg->threads ? cfg->threads :
+				      pool_processors(MAX_THREADS);
+	err = cpu_memory_open(&eng->memory);
+	if (err) {
+		snprintf(why, VGPU_ENGINE_WHY, "cannot read /proc/meminfo: %s",
+			 strerror(err));
+		free(eng);
+		return NULL;
+	}
+	eng->pool = pool_create(&cpu_pool_ops, eng, eng->threads);
 	if (!eng->pool) {
 		snprintf(why, VGPU_ENGINE_WHY, "cannot start %u threads: %s",
-			 threads, strerror(errno));
+			 eng->threads, strerror(errno));
+		cpu_memory_close(&eng->memory);
 		free(eng);
 		return NULL;
 	}
@@ -112,6 +61,7 @@ static struct vgpu_engine *cpu_open(const struct vgpu_engine_config *cfg,
 static void cpu_close(struct vgpu_engine *eng)
 {
 	pool_destroy(to_cpu(eng)->pool);
+	cpu_memory_close(&to_cpu(eng)->memory);
 	free(eng);
 }
 
@@ -145,7 +95,7 @@ static void cpu_facts(struct vgpu_engine *eng, struct vgpu_engine_facts *out)
 	(void)eng;
 	memset(out, 0, sizeof(*out));
 	strcpy(out->engine, "cpu");
-	strcpy(out->builtins, "vector-add");
+	strcpy(out->builtins, "vector-add saxpy sgemm reduce-sum");
 	if (!uname(&un)) {
 		snprintf(out->driver_version, sizeof(out->driver_version), "%s",
 			 un.release);
@@ -190,6 +140,11 @@ static bool cpu_region_test(struct vgpu_engine *eng, void *base, size_t bytes,
 	return false;
 }
 
+static void cpu_mem_free(struct vgpu_engine *eng, struct vgpu_engine_mem *mem)
+{
+	cpu_memory_free(&to_cpu(eng)->memory, mem);
+}
+
 static void cpu_submit(struct vgpu_engine *eng, struct vgpu_job *job)
 {
 	pool_submit(to_cpu(eng)->pool, job);
@@ -219,6 +174,7 @@ const struct vgpu_engine_ops vgpu_engine_cpu = {
 	.stream_create = cpu_stream_create,
 	.stream_destroy = cpu_stream_destroy,
 	.region_test = cpu_region_test,
+	.mem_free = cpu_mem_free,
 	.submit = cpu_submit,
 	.reap = cpu_reap,
 	.arm = cpu_arm,

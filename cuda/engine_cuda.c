@@ -24,42 +24,75 @@ static struct cuda_engine *to_cuda(struct vgpu_engine *eng)
 
 uint16_t cuda_failed(struct cuda_engine *eng, CUresult err)
 {
+	uint16_t status = cuda_status(err);
+	unsigned int nobody = 0;
+
 	if (err == CUDA_ERROR_OUT_OF_MEMORY)
-		return cuda_status(err);
+		return status;
+	if (atomic_load(&eng->fault_made)) {
+		status = VGPU_RSP_DEVICE_LOST;
+	} else if (status == VGPU_RSP_FAULT && atomic_load(&eng->launches)) {
+		/* Kernels of ours do not fault. */
+		if (!atomic_load(&eng->lost))
+			atomic_compare_exchange_strong(&eng->blame, &nobody,
+						       status);
+		status = VGPU_RSP_DEVICE_LOST;
+	}
 	/* The context dies once: what others meet after that is its end. */
-	if (atomic_exchange(&eng->lost, true) || atomic_load(&eng->fault_made))
-		return VGPU_RSP_DEVICE_LOST;
-	return cuda_status(err);
+	return atomic_exchange(&eng->lost, true) ? VGPU_RSP_DEVICE_LOST :
+						   status;
 }
 
-static const struct pool_ops cuda_pool_ops = {
-	.part = lane_part,
-	.share = lane_share,
-	.begin = direct_begin,
-	.ready = direct_ready,
-	.collect = direct_collect,
-	.check = region_check,
-};
+/* The context is current. */
+static void close_ways(struct cuda_engine *eng)
+{
+	direct_close(eng);
+	lanes_close(eng);
+	queues_close(eng);
+	memory_close(eng);
+}
 
 /* Takes back whatever of the engine was made. */
 static void cuda_close(struct vgpu_engine *base)
 {
 	struct cuda_engine *eng = to_cuda(base);
 	CUcontext popped;
+	bool current;
 
+	/*
+	 * A kernel still runs: whoever asks the driver for anything back may wait
+	 * for it for ever, and so may a thread of ours already. The end of the
+	 * process ends it.
+	 */
+	if (atomic_load(&eng->stuck))
+		return;
+	watchdog_close(eng);
 	if (eng->pool)
 		pool_destroy(eng->pool);
 	/* A lost device refuses these calls, and has nothing left to free. */
-	if (eng->dev.cu->cuCtxPushCurrent(eng->dev.ctx) == CUDA_SUCCESS) {
-		direct_close(eng);
-		lanes_close(eng);
+	current = eng->dev.cu->cuCtxPushCurrent(eng->dev.ctx) == CUDA_SUCCESS;
+	blas_close(eng);
+	modules_close(eng);
+	if (current) {
+		close_ways(eng);
 		eng->dev.cu->cuCtxPopCurrent(&popped);
 	}
 	/* Not left current on the caller's thread either. */
 	eng->dev.cu->cuCtxSetCurrent(NULL);
 	cuda_device_close(&eng->dev);
+	free(eng->queues);
 	free(eng->direct);
 	free(eng);
+}
+
+static int open_parts(struct cuda_engine *eng, char why[VGPU_ENGINE_WHY])
+{
+	if (modules_open(eng) || blas_init(eng)) {
+		snprintf(why, VGPU_ENGINE_WHY, "out of memory");
+		return -1;
+	}
+	return lanes_open(eng, why) || queues_open(eng, why) ||
+	       direct_open(eng, why) || memory_open(eng, why);
 }
 
 static int open_ways(struct cuda_engine *eng, char why[VGPU_ENGINE_WHY])
@@ -72,12 +105,14 @@ static int open_ways(struct cuda_engine *eng, char why[VGPU_ENGINE_WHY])
 		cuda_why(eng->dev.cu, why, "cuCtxPushCurrent", err);
 		return -1;
 	}
-	failed = lanes_open(eng, why) || direct_open(eng, why);
+	failed = open_parts(eng, why);
 	eng->dev.cu->cuCtxPopCurrent(&popped);
 	if (failed)
 		return -1;
 	eng->pool = pool_create(&cuda_pool_ops, eng, eng->nr_lanes);
-	if (!eng->pool) {
+	if (eng->pool)
+		errno = watchdog_open(eng);
+	if (!eng->pool || errno) {
 		snprintf(why, VGPU_ENGINE_WHY, "cannot start %u threads: %s",
 			 eng->nr_lanes + 1, strerror(errno));
 		return -1;
@@ -95,6 +130,7 @@ static struct vgpu_engine *cuda_open(const struct vgpu_engine_config *cfg,
 		return NULL;
 	}
 	eng->base.ops = &vgpu_engine_cuda;
+	eng->max_job_ns = cfg->max_job_ns;
 	if (cuda_device_open(&eng->dev, cfg->gpu, NULL, why)) {
 		free(eng);
 		return NULL;
@@ -170,6 +206,8 @@ const struct vgpu_engine_ops vgpu_engine_cuda = {
 	.region_test = region_test,
 	.region_add = region_add,
 	.region_remove = region_remove,
+	.mem_free = memory_free,
+	.module_unload = module_unload,
 	.submit = cuda_submit,
 	.reap = cuda_reap,
 	.arm = cuda_arm,

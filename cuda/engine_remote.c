@@ -39,7 +39,7 @@ static void unmake(struct remote_engine *eng)
 		munmap(eng->link, sizeof(*eng->link));
 	}
 	if (eng->memory)
-		munmap(eng->memory, (size_t)eng->window * REMOTE_DATA_MAX);
+		munmap(eng->memory, (size_t)eng->window * REMOTE_SLOT_OCTETS);
 	if (eng->wake >= 0)
 		close(eng->wake);
 	if (eng->fd >= 0)
@@ -102,9 +102,9 @@ static struct remote_engine *make(const struct remote_times *times)
 static bool make_slots(struct remote_engine *eng)
 {
 	eng->window = eng->link->window;
-	eng->memory = pages((size_t)eng->window * REMOTE_DATA_MAX);
+	eng->memory = pages((size_t)eng->window * REMOTE_SLOT_OCTETS);
 	for (unsigned int i = 0; eng->memory && i < eng->window; i++)
-		eng->slot[i].data = eng->memory + (size_t)i * REMOTE_DATA_MAX;
+		eng->slot[i].data = eng->memory + (size_t)i * REMOTE_SLOT_OCTETS;
 	return eng->memory;
 }
 
@@ -206,6 +206,8 @@ const struct vgpu_engine_ops vgpu_engine_remote = {
 	.stream_create = remote_stream_create,
 	.stream_destroy = remote_stream_destroy,
 	.region_test = remote_region_test,
+	.mem_free = remote_mem_free,
+	.module_unload = remote_module_unload,
 	.submit = remote_submit,
 	.reap = remote_reap,
 	.arm = remote_arm,

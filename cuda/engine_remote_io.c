@@ -6,6 +6,8 @@
  * the operands into its slot and stay there until the answer is whole; only
  * then its output is written. So after a break the parts without an answer are
  * sent again as they were, even where an output lies in place of an input.
+ * Where there was memory or a module, a break is the end: it went with the
+ * session, and so did what was done to it.
  *
  *   take parts -> write -> wait -> read -> answers -> (again)
  *        ^                           |
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../backend/clock.h"
 #include "../backend/log.h"
 #include "engine_remote.h"
 
@@ -40,18 +43,6 @@ static bool stopping(struct remote_engine *eng)
 	return stop;
 }
 
-static bool broken(char why[VGPU_ENGINE_WHY], const char *what)
-{
-	snprintf(why, VGPU_ENGINE_WHY, "%s", what);
-	return false;
-}
-
-static bool broken_errno(char why[VGPU_ENGINE_WHY], const char *what)
-{
-	snprintf(why, VGPU_ENGINE_WHY, "%s: %s", what, strerror(errno));
-	return false;
-}
-
 /* Is the far end to say something? */
 static bool owed(const struct remote_engine *eng)
 {
@@ -61,30 +52,11 @@ static bool owed(const struct remote_engine *eng)
 
 static void send_part(struct remote_engine *eng, struct remote_slot *slot)
 {
-	const struct remote_job job = {
-		.kernel = slot->job->kernel,
-		.param = slot->job->param,
-		.stream = slot->stream->number,
-		.count = slot->count,
-	};
-
+	memcpy(slot->data + slot->octets, eng->link->nonce, REMOTE_MARK);
 	slot->sent = false;
-	remote_out_put(&eng->link->out, REMOTE_JOB, slot->id, &job, sizeof(job),
-		       slot->data,
-		       (size_t)slot->count * 4 *
-			       remote_kernel(job.kernel)->inputs,
-		       &slot->sent);
-}
-
-static void copy_inputs(struct remote_slot *slot)
-{
-	size_t bytes = (size_t)slot->count * 4;
-	unsigned int n = remote_kernel(slot->job->kernel)->inputs;
-
-	for (unsigned int i = 0; i < n; i++)
-		memcpy(slot->data + i * bytes,
-		       (unsigned char *)slot->job->operand[i].host +
-			       slot->first * 4, bytes);
+	remote_out_put(&eng->link->out, REMOTE_JOB, slot->id, &slot->frame,
+		       sizeof(slot->frame), slot->data,
+		       slot->octets + REMOTE_MARK, &slot->sent);
 }
 
 static bool write_out(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
@@ -93,10 +65,45 @@ static bool write_out(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 
 	/* What a peer says before it closes is worth reading. */
 	if (n < 0 && errno != EPIPE && errno != ECONNRESET)
-		return broken_errno(why, "write");
+		return remote_broken_errno(why, "write");
 	if (n > 0)
 		eng->heard = remote_now_ms();
 	return true;
+}
+
+static void do_local(struct remote_engine *eng, struct remote_slot *slot)
+{
+	uint64_t start = clock_ns();
+
+	slot->job->path = VGPU_PATH_HOST;
+	remote_do_local(slot->job, slot->first, slot->count);
+	remote_part_done(eng, slot, VGPU_RSP_OK, clock_ns() - start);
+}
+
+/* What the slot has taken. Returns the octets that it puts on their way. */
+static size_t begin_part(struct remote_engine *eng, struct remote_slot *slot)
+{
+	uint16_t status = slot->refused;
+
+	if (slot->step.kind == STEP_LOCAL) {
+		do_local(eng, slot);
+		return 0;
+	}
+	if (status == VGPU_RSP_OK)
+		status = remote_make_frame(slot);
+	if (status != VGPU_RSP_OK) {
+		remote_part_done(eng, slot, status, 0);
+		return 0;
+	}
+	slot->job->path = VGPU_PATH_REMOTE;
+	slot->since = remote_now_ms();
+	if (!owed(eng))
+		eng->heard = slot->since;
+	eng->nr_busy++;
+	slot->id = eng->next_id++;
+	slot->tries = 0;
+	send_part(eng, slot);
+	return sizeof(slot->frame) + slot->octets;
 }
 
 /* Fills the window. */
@@ -109,23 +116,17 @@ static bool send_parts(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 
 		if (slot->stream)
 			continue;
+		remote_send_frees(eng);
 		if (!remote_take_part(eng, slot))
 			break;
-		slot->since = remote_now_ms();
-		if (!owed(eng))
-			eng->heard = slot->since;
-		eng->nr_busy++;
-		slot->id = eng->next_id++;
-		slot->tries = 0;
-		copy_inputs(slot);
-		send_part(eng, slot);
-		queued += (size_t)slot->count * 4;
+		queued += begin_part(eng, slot);
 		if (queued < WRITE_OCTETS)
 			continue;
 		queued = 0;
 		if (!write_out(eng, why))
 			return false;
 	}
+	remote_send_frees(eng);
 	return true;
 }
 
@@ -169,119 +170,6 @@ static void send_info(struct remote_engine *eng)
 		       &eng->info_out);
 }
 
-static bool take_info(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
-{
-	struct remote_link *link = eng->link;
-	struct remote_info info;
-
-	memcpy(&info, link->payload, sizeof(info));
-	if (!eng->info_out || link->in.head.id != eng->info_sent)
-		return broken(why, "an answer to an INFO that was not sent");
-	pthread_mutex_lock(&eng->lock);
-	eng->info = (struct vgpu_engine_info){
-		.mem_total = info.mem_total,
-		.mem_free = info.mem_free,
-		.temperature_mc = info.temperature_mc,
-		.power_mw = info.power_mw,
-		.utilization = info.utilization,
-	};
-	eng->info_answered = link->in.head.id;
-	pthread_cond_broadcast(&eng->info_came);
-	pthread_mutex_unlock(&eng->lock);
-	return true;
-}
-
-static bool take_answer(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
-{
-	const struct remote_header *h = &eng->link->in.head;
-	struct remote_slot *slot = NULL;
-	struct remote_done done;
-	uint64_t most;
-	size_t bytes;
-
-	memcpy(&done, eng->link->payload, sizeof(done));
-	for (unsigned int i = 0; i < eng->window; i++)
-		if (eng->slot[i].stream && eng->slot[i].id == h->id)
-			slot = &eng->slot[i];
-	/* What is still being sent cannot have been answered. */
-	if (!slot || !slot->sent)
-		return broken(why, "an answer to no job in flight");
-	bytes = done.status == VGPU_RSP_OK ?
-			(size_t)slot->count * 4 *
-				remote_kernel(slot->job->kernel)->outputs : 0;
-	if (done.status > VGPU_RSP_MAX || h->length != sizeof(done) + bytes)
-		return broken(why, "an answer with a wrong status or length");
-	if (bytes)
-		memcpy((unsigned char *)slot->job->operand[2].host +
-			       slot->first * 4,
-		       eng->link->payload + sizeof(done), bytes);
-	/* It was not at it for longer than we have waited, whatever it says. */
-	most = (remote_now_ms() - slot->since + 1) * 1000000;
-	if (done.time_ns > most)
-		done.time_ns = most;
-	eng->nr_busy--;
-	eng->broken = 0;
-	remote_part_done(eng, slot, done.status, done.time_ns);
-	/* The others in flight still get answers of their own. */
-	if (remote_ends_engine(eng->facts.engine, done.status))
-		eng->ended = true;
-	return true;
-}
-
-static bool take_error(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
-{
-	struct remote_error e;
-
-	memcpy(&e, eng->link->payload, sizeof(e));
-	if (!remote_text_ok(e.text, sizeof(e.text)))
-		return broken(why, "an error whose text is none");
-	snprintf(why, VGPU_ENGINE_WHY, "it says: %.240s", e.text);
-	return false;
-}
-
-static bool take_frame(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
-{
-	switch (eng->link->in.head.type) {
-	case REMOTE_DONE:
-		return take_answer(eng, why);
-	case REMOTE_PONG:
-		/* Made up: each would let one more PING into the queue. */
-		if (!eng->pinged || !eng->ping_out)
-			return broken(why, "a PONG without a PING");
-		eng->pinged = false;
-		return true;
-	case REMOTE_INFO_IS:
-		return take_info(eng, why);
-	case REMOTE_ERROR:
-		return take_error(eng, why);
-	}
-	snprintf(why, VGPU_ENGINE_WHY, "a frame of type %u, out of place",
-		 eng->link->in.head.type);
-	return false;
-}
-
-static bool read_in(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
-{
-	struct remote_link *link = eng->link;
-	unsigned char *where;
-	size_t room = remote_in_room(&link->in, &where);
-	ssize_t n = read(link->fd, where, room);
-	enum remote_event event;
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
-	if (n < 0)
-		return broken_errno(why, "read");
-	if (!n)
-		return broken(why, "closed");
-	eng->heard = remote_now_ms();
-	remote_in_got(&link->in, (size_t)n);
-	while ((event = remote_in_next(&link->in, why)) == REMOTE_FRAME)
-		if (!take_frame(eng, why))
-			return false;
-	return event == REMOTE_MORE;
-}
-
 /* Milliseconds that may pass before tick() is needed; -1: any. */
 static int patience(const struct remote_engine *eng)
 {
@@ -321,7 +209,9 @@ static bool may_sleep(struct remote_engine *eng, bool may_take)
 	bool sleep;
 
 	pthread_mutex_lock(&eng->lock);
-	sleep = !eng->stop && !(may_take && eng->first_runnable) &&
+	sleep = !eng->stop && !(may_take && remote_may_take(eng)) &&
+		!(eng->up && remote_frees_wait(eng) &&
+		  remote_frees_have_room(eng)) &&
 		(!eng->up || eng->info_asked == eng->info_sent ||
 		 eng->info_sent != eng->info_answered);
 	eng->sleeping = sleep;
@@ -361,12 +251,12 @@ static bool serve_once(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	timeout = may_sleep(eng, eng->nr_busy < eng->window && !eng->ended) ?
 			  patience(eng) : 0;
 	if (poll(pfd, 2, timeout) < 0 && errno != EINTR)
-		return broken_errno(why, "poll");
+		return remote_broken_errno(why, "poll");
 	awake(eng, pfd[1].revents);
-	if (pfd[0].revents & ~POLLOUT && !read_in(eng, why))
+	if (pfd[0].revents & ~POLLOUT && !remote_read_in(eng, why))
 		return false;
 	if (eng->ended && !eng->nr_busy)
-		return broken(why, "a fault, or device lost, at the far engine");
+		return remote_broken(why, "a fault, a time limit, or device lost there");
 	return tick(eng, why);
 }
 
@@ -421,7 +311,7 @@ static bool same_engine(const struct remote_engine *eng)
 static bool resume(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 {
 	if (!same_engine(eng))
-		return broken(why, "another engine is there now");
+		return remote_broken(why, "another engine is there now");
 	eng->heard = remote_now_ms();
 	eng->pinged = false;
 	pthread_mutex_lock(&eng->lock);
@@ -430,7 +320,7 @@ static bool resume(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	eng->info_answered = eng->info_sent;
 	pthread_mutex_unlock(&eng->lock);
 	return send_again(eng) ||
-	       broken(why, "the connection breaks again and again");
+	       remote_broken(why, "the connection breaks again and again");
 }
 
 static void say(const struct remote_engine *eng, enum log_level level,
@@ -467,13 +357,25 @@ static bool connect_again(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	return false;
 }
 
-static void disconnect(struct remote_engine *eng)
+/* False, with why: what the far end kept for us went with the session. */
+static bool disconnect(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 {
+	char text[VGPU_ENGINE_WHY];
+	unsigned int kept;
+
 	pthread_mutex_lock(&eng->lock);
 	eng->up = false;
+	kept = eng->nr_kept;
 	pthread_cond_broadcast(&eng->info_came);
 	pthread_mutex_unlock(&eng->lock);
 	remote_link_close(eng->link);
+	remote_forget_frees(eng);
+	if (!kept || eng->ended)
+		return !eng->ended;
+	snprintf(text, sizeof(text), "%.160s; memory or modules were there",
+		 why);
+	memcpy(why, text, sizeof(text));
+	return false;
 }
 
 void *remote_io_thread(void *arg)
@@ -482,14 +384,13 @@ void *remote_io_thread(void *arg)
 	char why[VGPU_ENGINE_WHY] = "";
 
 	while (serve(eng, why)) {
-		disconnect(eng);
-		if (!eng->ended) {
+		if (disconnect(eng, why)) {
 			say(eng, LOG_WARN, "broken", why);
 			if (connect_again(eng, why)) {
 				say(eng, LOG_INFO, "connected", "");
 				continue;
 			}
-			disconnect(eng);
+			disconnect(eng, why);
 		}
 		if (stopping(eng))
 			break;

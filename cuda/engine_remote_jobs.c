@@ -1,20 +1,35 @@
 // SPDX-License-Identifier: MIT
 /*
- * engine_remote_jobs.c - jobs of the remote engine, their streams and parts
+ * engine_remote_jobs.c - jobs of the remote engine and their streams
  *
  * Owns the queues: of each stream, of the streams that have a part to send, of
- * the finished jobs. As in pool.c only the job at a stream's head is worked
- * on: it may need what the one before it wrote. The streams take turns, part by
- * part, so that a large job holds up no other stream.
+ * the finished jobs.
  *
- *   submit -> stream queue -> head: parts -> slots -> done list -> reap
+ *   submit -> stream queue -> next: parts -> slots -> head: done list -> reap
  *
- * Must never read or write operand memory, nor touch the link.
+ * A job begins when all parts of the one before it have been taken, whether they
+ * are answered or not: the far engine keeps the order of a stream's frames. But
+ * a job that reads host memory which one in flight is to write to waits for it:
+ * what is to be read is still on its way. Addresses tell; the same memory mapped
+ * twice is two memories. Jobs end in their order all the same.
+ *
+ * Events and fences are kept here, and cost no frame: this end learns of the end
+ * of each job anyway, and a wait at the far end would hold up all streams that
+ * share its number there.
+ *
+ * Must never read or write operand memory, but for an empty log, nor touch the
+ * link.
  */
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine_remote.h"
+#include "events.h"
+
+/* Begun jobs of a stream: all that a window may hold, and some marks. */
+#define BEGUN_MAX	(2 * REMOTE_WINDOW_MAX)
 
 static struct remote_engine *to_remote(struct vgpu_engine *eng)
 {
@@ -55,7 +70,7 @@ static void finish(struct remote_engine *eng, struct vgpu_job *job)
 }
 
 /* The lock is held. */
-static void put_runnable(struct remote_engine *eng,
+void remote_put_runnable(struct remote_engine *eng,
 			 struct vgpu_engine_stream *stream)
 {
 	stream->runnable = true;
@@ -68,7 +83,7 @@ static void put_runnable(struct remote_engine *eng,
 }
 
 /* The lock is held. */
-static void take_runnable(struct remote_engine *eng,
+void remote_take_runnable(struct remote_engine *eng,
 			  struct vgpu_engine_stream *stream)
 {
 	struct vgpu_engine_stream **link = &eng->first_runnable;
@@ -84,143 +99,151 @@ static void take_runnable(struct remote_engine *eng,
 	stream->runnable = false;
 }
 
-/*
- * What a job has to run: 0 for a fence, for no elements, and for a job that
- * ends at once, with the reason in its status. What has no data is one element.
- * The lock is held.
- */
-static uint64_t job_elements(const struct remote_engine *eng,
-			     struct vgpu_job *job)
+/* The lock is held; who holds it comes to remote_advance() before letting go. */
+void remote_put_advancing(struct remote_engine *eng,
+			  struct vgpu_engine_stream *stream)
 {
-	uint64_t count;
-
-	if (job->op == VGPU_OP_FENCE)
-		return 0;
-	if (job->op != VGPU_OP_BUILTIN || !remote_kernel(job->kernel)) {
-		job->status = VGPU_RSP_UNSUPPORTED;
-		return 0;
-	}
-	if (!vgpu_job_operands_ok(job)) {
-		job->status = VGPU_RSP_INVALID;
-		return 0;
-	}
-	count = remote_kernel(job->kernel)->inputs ? job->operand[0].count : 1;
-	if (!count || !eng->lost)
-		return count;
-	job->status = VGPU_RSP_DEVICE_LOST;
-	return 0;
-}
-
-/*
- * Gets the stream going with the job now at its head, and finishes those that
- * have nothing to run. The lock is held.
- */
-static void stream_advance(struct remote_engine *eng,
-			   struct vgpu_engine_stream *stream)
-{
-	while (stream->head) {
-		struct vgpu_job *job = stream->head;
-
-		stream->count = job_elements(eng, job);
-		if (stream->count)
-			break;
-		stream->head = job->next;
-		finish(eng, job);
-	}
-	if (!stream->head)
+	if (stream->advancing)
 		return;
-	stream->head->path = VGPU_PATH_REMOTE;
-	stream->taken = stream->finished = 0;
-	put_runnable(eng, stream);
-	remote_kick(eng);
+	stream->advancing = true;
+	stream->next_advancing = eng->first_advancing;
+	eng->first_advancing = stream;
 }
 
-/* The head failed: what has not been taken never will be. The lock is held. */
-static void give_up_rest(struct remote_engine *eng,
-			 struct vgpu_engine_stream *stream, uint16_t status)
+/* What takes no time but to be come to, and an EVENT_WAIT what it waits for. */
+static bool is_mark(const struct vgpu_job *job)
 {
-	if (stream->head->status == VGPU_RSP_OK)
-		stream->head->status = status;
-	stream->finished += stream->count - stream->taken;
-	stream->taken = stream->count;
-	if (stream->runnable)
-		take_runnable(eng, stream);
+	return job->op == VGPU_OP_FENCE || job->op == VGPU_OP_EVENT_RECORD ||
+	       job->op == VGPU_OP_EVENT_WAIT;
 }
 
-/* The lock is held. */
-static void end_if_finished(struct remote_engine *eng,
-			    struct vgpu_engine_stream *stream)
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Streams that wait for this record go on. The lock is held. */
+static void reach(struct remote_engine *eng, struct vgpu_job *record)
+{
+	struct vgpu_job *wait, *next;
+
+	record->value = now_ns();
+	for (wait = events_reached(record); wait; wait = next) {
+		next = wait->waiters;
+		if (wait->stream->next == wait)
+			remote_put_advancing(eng, wait->stream);
+	}
+}
+
+/* The job at the head is over. The lock is held. */
+static void leave(struct remote_engine *eng, struct vgpu_engine_stream *stream)
 {
 	struct vgpu_job *job = stream->head;
 
-	if (stream->finished < stream->count)
-		return;
 	stream->head = job->next;
+	stream->nr_begun--;
+	if (job->op == VGPU_OP_EVENT_RECORD)
+		reach(eng, job);
+	if (remote_job_state(job) & REMOTE_JOB_KEEPS)
+		eng->nr_kept--;
+	if (eng->loading == job)
+		eng->loading = NULL;
 	finish(eng, job);
-	stream_advance(eng, stream);
 }
 
-bool remote_take_part(struct remote_engine *eng, struct remote_slot *slot)
+/*
+ * Is there something to run? Else the job ends when it comes to the head, with
+ * the reason in its status. The lock is held.
+ */
+static bool has_work(const struct remote_engine *eng, struct vgpu_job *job)
+{
+	if (is_mark(job))
+		return false;
+	job->status = remote_check(eng, job);
+	if (job->status != VGPU_RSP_OK || remote_is_nothing(job))
+		return false;
+	if (eng->lost)
+		job->status = VGPU_RSP_DEVICE_LOST;
+	return !eng->lost;
+}
+
+/* May the job that is next begin beside those that are begun? */
+static bool may_begin(const struct vgpu_engine_stream *stream)
+{
+	const struct vgpu_job *job;
+
+	if (stream->now.kind == STEP_LOCAL)
+		return !stream->nr_begun;
+	for (job = stream->head; job != stream->next; job = job->next)
+		if (remote_depends(stream->next, job))
+			return false;
+	return true;
+}
+
+/* The first step that the job takes from stream->step on. False: there is none. */
+bool remote_find_step(struct vgpu_engine_stream *stream)
+{
+	stream->taken = 0;
+	for (; stream->step < REMOTE_STEPS; stream->step++) {
+		stream->now = remote_step(stream->next, stream->step);
+		if (stream->now.total)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The job that is next: true when it is begun, and there is nothing of it to be
+ * taken. The lock is held.
+ */
+static bool begin_next(struct remote_engine *eng,
+		       struct vgpu_engine_stream *stream)
+{
+	if (events_hold(stream->next) || stream->nr_begun == BEGUN_MAX)
+		return false;
+	stream->step = 0;
+	if (has_work(eng, stream->next) && remote_find_step(stream)) {
+		if (!may_begin(stream))
+			return false;
+		remote_empty_log(stream->next);
+		remote_put_runnable(eng, stream);
+		remote_kick(eng);
+		return false;
+	}
+	remote_empty_log(stream->next);
+	stream->next = stream->next->next;
+	stream->nr_begun++;
+	return true;
+}
+
+/* Ends the jobs at the head that are over. */
+static void end_jobs(struct remote_engine *eng,
+		     struct vgpu_engine_stream *stream)
+{
+	while (stream->head != stream->next &&
+	       !(remote_job_state(stream->head) & REMOTE_JOB_PARTS))
+		leave(eng, stream);
+}
+
+/*
+ * Gets the streams on the list going. The lock is held. A mark that is reached
+ * puts further streams on the list, and maybe the same one.
+ */
+void remote_advance(struct remote_engine *eng)
 {
 	struct vgpu_engine_stream *stream;
-	uint64_t left, part;
-	unsigned int inputs;
 
-	pthread_mutex_lock(&eng->lock);
-	stream = eng->first_runnable;
-	if (stream) {
-		take_runnable(eng, stream);
-		inputs = remote_kernel(stream->head->kernel)->inputs;
-		part = inputs ? REMOTE_DATA_MAX / 4 / inputs : 1;
-		left = stream->count - stream->taken;
-		slot->stream = stream;
-		slot->job = stream->head;
-		slot->first = stream->taken;
-		slot->count = (uint32_t)(left < part ? left : part);
-		stream->taken += slot->count;
-		if (stream->taken < stream->count)
-			put_runnable(eng, stream);
+	while ((stream = eng->first_advancing)) {
+		eng->first_advancing = stream->next_advancing;
+		stream->advancing = false;
+		end_jobs(eng, stream);
+		while (stream->next && !stream->runnable &&
+		       begin_next(eng, stream))
+			end_jobs(eng, stream);
 	}
-	pthread_mutex_unlock(&eng->lock);
-	return stream;
-}
-
-void remote_part_done(struct remote_engine *eng, struct remote_slot *slot,
-		      uint16_t status, uint64_t time_ns)
-{
-	struct vgpu_engine_stream *stream = slot->stream;
-
-	slot->stream = NULL;
-	pthread_mutex_lock(&eng->lock);
-	stream->head->time_ns += time_ns;
-	stream->finished += slot->count;
-	if (status != VGPU_RSP_OK)
-		give_up_rest(eng, stream, status);
-	end_if_finished(eng, stream);
-	pthread_mutex_unlock(&eng->lock);
-}
-
-void remote_lose(struct remote_engine *eng)
-{
-	pthread_mutex_lock(&eng->lock);
-	eng->lost = true;
-	eng->up = false;
-	pthread_cond_broadcast(&eng->info_came);
-	pthread_mutex_unlock(&eng->lock);
-	for (unsigned int i = 0; i < eng->window; i++)
-		if (eng->slot[i].stream)
-			remote_part_done(eng, &eng->slot[i],
-					 VGPU_RSP_DEVICE_LOST, 0);
-	eng->nr_busy = 0;
-	/* What is left has no part on its way. */
-	pthread_mutex_lock(&eng->lock);
-	while (eng->first_runnable) {
-		struct vgpu_engine_stream *stream = eng->first_runnable;
-
-		give_up_rest(eng, stream, VGPU_RSP_DEVICE_LOST);
-		end_if_finished(eng, stream);
-	}
-	pthread_mutex_unlock(&eng->lock);
 }
 
 struct vgpu_engine_stream *remote_stream_create(struct vgpu_engine *base)
@@ -253,14 +276,19 @@ void remote_submit(struct vgpu_engine *base, struct vgpu_job *job)
 	job->status = VGPU_RSP_OK;
 	job->path = VGPU_PATH_NONE;
 	job->time_ns = 0;
+	job->value = 0;
+	job->priv = NULL;
 	pthread_mutex_lock(&eng->lock);
-	if (stream->head) {
+	if (stream->head)
 		stream->tail->next = job;
-		stream->tail = job;
-	} else {
-		stream->head = stream->tail = job;
-		stream_advance(eng, stream);
-	}
+	else
+		stream->head = job;
+	stream->tail = job;
+	if (!stream->next)
+		stream->next = job;
+	events_submit(job);
+	remote_put_advancing(eng, stream);
+	remote_advance(eng);
 	pthread_mutex_unlock(&eng->lock);
 }
 

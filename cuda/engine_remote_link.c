@@ -169,6 +169,7 @@ static bool take_facts(struct attempt *at, const struct remote_welcome *w)
 	    !copy_text(tuning, w->tuning, sizeof(w->tuning)))
 		return fail(at, "welcomes with a text that is none");
 	f->memory = w->memory;
+	f->modules = w->capabilities & REMOTE_CAP_MODULES;
 	memset(f->tuning, 0, sizeof(f->tuning));
 	snprintf(f->tuning, sizeof(f->tuning), "remote %.90s%s%.90s",
 		 at->addr->text, tuning[0] ? "; " : "", tuning);
@@ -358,6 +359,7 @@ static bool begin(struct attempt *at)
 	if (getrandom(at->nonce, sizeof(at->nonce), 0) != sizeof(at->nonce))
 		return fail_errno(at, "getrandom");
 	memcpy(hello.nonce, at->nonce, sizeof(hello.nonce));
+	memcpy(link->nonce, at->nonce, sizeof(link->nonce));
 	remote_in_init(&link->in, REMOTE_CLIENT, link->payload);
 	/* A fresh socket has nothing old in it. */
 	if (at->addr->kind == REMOTE_DEVICE)

@@ -26,6 +26,8 @@
 /* Before the child of a device is started again; doubles up to the second. */
 #define WAIT_MS		100
 #define WAIT_MAX_MS	2000
+/* How long one job of a client may run on the GPU, unless an option says so. */
+#define MAX_LAUNCH_MS	10000
 /* A child that lived this long is no reason to wait. */
 #define LIVED_MS	10000
 /* Children that do not end when told to are killed. */
@@ -51,6 +53,8 @@ static void usage(FILE *to)
 	      "  --engine auto|cpu|cuda   what runs the work; auto (the default) is cuda and,\n"
 	      "                           where it fails its sanity gate, cpu\n"
 	      "  --gpu N                  which GPU, as nvidia-smi counts (0)\n"
+	      "  --max-launch-ms N        how long one job may run on the GPU (10000); 0: for\n"
+	      "                           ever\n"
 	      "  --insecure-listen        also on addresses that other hosts can reach\n"
 	      "  --log-level error|warn|info|debug\n"
 	      "  --help, --version\n"
@@ -66,12 +70,14 @@ static _Noreturn void bad_option(const char *option, const char *value)
 	exit(2);
 }
 
-static unsigned int parse_gpu(const char *text)
+/* A number of so many digits at most. */
+static unsigned int parse_number(const char *option, const char *text,
+				 size_t digits)
 {
 	size_t len = strspn(text, "0123456789");
 
-	if (!len || len > 4 || text[len])
-		bad_option("--gpu", text);
+	if (!len || len > digits || text[len])
+		bad_option(option, text);
 	return (unsigned int)atoi(text);
 }
 
@@ -100,12 +106,13 @@ struct child_mode {
 static void parse_options(int argc, char **argv, struct engined_options *opt,
 			  struct child_mode *mode)
 {
-	enum { LISTEN = 1, ENGINE, GPU, INSECURE, LEVEL, HELP, VERSION, SERVE,
-	       GATE };
+	enum { LISTEN = 1, ENGINE, GPU, LAUNCH, INSECURE, LEVEL, HELP, VERSION,
+	       SERVE, GATE };
 	static const struct option options[] = {
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "engine", required_argument, NULL, ENGINE },
 		{ "gpu", required_argument, NULL, GPU },
+		{ "max-launch-ms", required_argument, NULL, LAUNCH },
 		{ "insecure-listen", no_argument, NULL, INSECURE },
 		{ "log-level", required_argument, NULL, LEVEL },
 		{ "help", no_argument, NULL, HELP },
@@ -127,7 +134,11 @@ static void parse_options(int argc, char **argv, struct engined_options *opt,
 			opt->engine = parse_engine(optarg);
 			break;
 		case GPU:
-			opt->gpu = parse_gpu(optarg);
+			opt->gpu = parse_number("--gpu", optarg, 4);
+			break;
+		case LAUNCH:
+			opt->max_launch_ms = parse_number("--max-launch-ms",
+							  optarg, 9);
 			break;
 		case INSECURE:
 			opt->insecure = true;
@@ -438,7 +449,9 @@ static void loop(struct engined *d, int sigfd)
 int main(int argc, char **argv)
 {
 	/* Large, and there is one a process. */
-	static struct engined d = { .opt = { .engine = "auto" } };
+	static struct engined d = {
+		.opt = { .engine = "auto", .max_launch_ms = MAX_LAUNCH_MS },
+	};
 	static struct engined_gate gate;
 	struct child_mode mode = { 0 };
 	int sigfd;

@@ -8,6 +8,8 @@
  *   engined_child.c   starts this program again, to serve or to try the engine
  *   engined_serve.c   the child: one connection, one engine
  *   engined_parts.c   the child's parts: from JOB to DONE
+ *   engined_jobs.c    what a JOB asks for, checked
+ *   engined_objects.c what a client's numbers stand for
  *
  * The parent never opens an engine: CUDA does not survive a fork, and a fault
  * on the GPU ends all engines of a process.
@@ -30,6 +32,7 @@
 struct engined_options {
 	const char *engine;
 	unsigned int gpu;
+	unsigned int max_launch_ms;	/* 0: for ever */
 	bool insecure;
 	unsigned int nr_listen;
 	const char *listen[ENGINED_LISTENERS];

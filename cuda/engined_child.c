@@ -60,16 +60,18 @@ static _Noreturn void become(char *const argv[], int fd, int silent_fd,
 pid_t engined_spawn(const struct engined_options *opt, const char *mode,
 		    const char *client, int fd, int silent_fd)
 {
-	char gpu[16];
+	char gpu[16], max_launch[16];
 	char *argv[] = {
 		"vgpu-engined", (char *)mode, (char *)client,
 		"--engine", (char *)opt->engine, "--gpu", gpu,
+		"--max-launch-ms", max_launch,
 		"--log-level", (char *)level_name(), NULL,
 	};
 	pid_t parent = getpid();
 	pid_t pid;
 
 	snprintf(gpu, sizeof(gpu), "%u", opt->gpu);
+	snprintf(max_launch, sizeof(max_launch), "%u", opt->max_launch_ms);
 	pid = fork();
 	if (pid == 0)
 		become(argv, fd, silent_fd, parent);

@@ -9,7 +9,7 @@
  * engine is of no use any more.
  *
  *   octets -> frame -> HELLO: session   JOB: part -> engine -> DONE
- *                      PING, INFO: answered here
+ *                      PING, INFO: answered here   FREE: done here
  *
  * Reads no further while it has no room for what would come. Must never trust a
  * field of a frame, wait for the client without looking at the engine, or keep
@@ -54,6 +54,9 @@ struct server {
 	struct remote_out out;
 	struct parts parts;
 };
+
+/* Of what is no session. */
+static const uint8_t no_nonce[REMOTE_NONCE];
 
 /* Too large for a stack, and there is one a process. */
 static struct server server;
@@ -136,7 +139,7 @@ static void refuse(struct server *s, const uint8_t nonce[REMOTE_NONCE],
 static void out_of_sync(struct server *s, const char *why)
 {
 	complain(s, "out-of-sync", why);
-	parts_new_session(&s->parts, &s->out);
+	parts_new_session(&s->parts, &s->out, no_nonce);
 	s->greeted = false;
 	s->deadline = s->is_socket ? clock_ms() + SYNC_MS : 0;
 	if (s->heard_hello)
@@ -146,7 +149,10 @@ static void out_of_sync(struct server *s, const char *why)
 /* CUDA takes up to seconds for this: the client is told to wait. */
 static bool open_engine(struct server *s, const uint8_t nonce[REMOTE_NONCE])
 {
-	const struct vgpu_engine_config cfg = { .gpu = s->opt->gpu };
+	const struct vgpu_engine_config cfg = {
+		.gpu = s->opt->gpu,
+		.max_job_ns = s->opt->max_launch_ms * UINT64_C(1000000),
+	};
 	struct remote_hold hold;
 	char why[VGPU_ENGINE_WHY] = "";
 	struct vgpu_engine *eng;
@@ -201,6 +207,8 @@ static void welcome(struct server *s, const uint8_t nonce[REMOTE_NONCE])
 
 	vgpu_engine_facts(s->parts.eng, &f);
 	memcpy(w.nonce, nonce, REMOTE_NONCE);
+	if (f.modules)
+		w.capabilities |= REMOTE_CAP_MODULES;
 	w.memory = f.memory;
 	TELL(w.engine, f.engine);
 	TELL(w.gpu_name, f.gpu_name);
@@ -218,18 +226,23 @@ static void welcome(struct server *s, const uint8_t nonce[REMOTE_NONCE])
 			  F_STR("device", w.gpu_name));
 }
 
+/* A frame that has the form, but not what it must hold. */
+static void take_bad(struct server *s, const char *why)
+{
+	remote_in_lose_sync(&s->in);
+	out_of_sync(s, why);
+}
+
 static void take_hello(struct server *s)
 {
 	char text[128];
 	struct remote_hello h;
 
 	memcpy(&h, s->in.payload, sizeof(h));
-	if (h.reserved[0] || h.reserved[1] || h.reserved[2]) {
-		remote_in_lose_sync(&s->in);
-		return out_of_sync(s, "a HELLO whose reserved fields are not 0");
-	}
+	if (h.reserved[0] || h.reserved[1] || h.reserved[2])
+		return take_bad(s, "a HELLO whose reserved fields are not 0");
 	s->heard_hello = true;
-	parts_new_session(&s->parts, &s->out);
+	parts_new_session(&s->parts, &s->out, h.nonce);
 	s->greeted = false;
 	s->deadline = 0;
 	if (h.version != REMOTE_VERSION) {
@@ -254,6 +267,16 @@ static void take_unknown(struct server *s)
 	put_error(s, s->in.head.id, REMOTE_REASON_TYPE, s->in.head.type, text);
 }
 
+/* When there is room: else it stays where it is, and nothing more is read. */
+static void take_job(struct server *s)
+{
+	if (!remote_marked(s->in.payload, s->in.head.length, s->parts.nonce))
+		return take_bad(s, "a job without its session's mark");
+	s->stalled = !parts_room(&s->parts, &s->in);
+	if (!s->stalled)
+		parts_take(&s->parts, &s->in, &s->out);
+}
+
 static void take_frame(struct server *s)
 {
 	const struct remote_header *h = &s->in.head;
@@ -261,15 +284,14 @@ static void take_frame(struct server *s)
 
 	if (h->type == REMOTE_HELLO)
 		return take_hello(s);
-	if (!s->greeted) {
-		remote_in_lose_sync(&s->in);
-		return out_of_sync(s, "a frame before HELLO");
-	}
+	if (!s->greeted)
+		return take_bad(s, "a frame before HELLO");
 	switch (h->type) {
 	case REMOTE_JOB:
-		s->stalled = parts_full(&s->parts);
-		if (!s->stalled)
-			parts_take(&s->parts, &s->in, &s->out);
+		return take_job(s);
+	case REMOTE_FREE:
+		if (!parts_free(&s->parts, &s->in))
+			take_bad(s, "a FREE of what cannot be freed");
 		return;
 	case REMOTE_PING:
 		return put(s, REMOTE_PONG, h->id, NULL, 0);
@@ -294,10 +316,8 @@ static bool take_frames(struct server *s)
 {
 	char why[REMOTE_WHY];
 
-	if (s->stalled && !parts_full(&s->parts)) {
-		s->stalled = false;
-		parts_take(&s->parts, &s->in, &s->out);
-	}
+	if (s->stalled)
+		take_job(s);
 	while (may_read(s)) {
 		switch (remote_in_next(&s->in, why)) {
 		case REMOTE_MORE:
@@ -357,7 +377,7 @@ static void work(struct server *s)
 		write_out(s);
 		more = reap(s);
 	} while (more || (!all && may_read(s)) ||
-		 (s->stalled && !parts_full(&s->parts)));
+		 (s->stalled && parts_room(&s->parts, &s->in)));
 }
 
 static void end_if_said(struct server *s)

@@ -15,21 +15,26 @@ REMOTE_OBJS := $(addprefix $(B)/obj/cuda/,remote_address.o remote_frame.o) \
 
 ENGINE_LIBS := -ldl -lpthread -lm
 ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine.o pool.o \
-	pool_threads.o engine_cpu.o)
+	pool_threads.o engine_cpu.o cpu_jobs.o cpu_memory.o cpu_kernels.o \
+	cpu_sgemm.o)
 
-# The reference: exact IEEE arithmetic, and loops in vector instructions.
-$(B)/obj/cuda/engine_cpu.o: CFLAGS += -O3 -ffp-contract=off
+# The reference: exact IEEE arithmetic, and loops in vector instructions. A
+# product and a sum may be one operation in sgemm alone.
+$(B)/obj/cuda/cpu_kernels.o: CFLAGS += -O3 -ffp-contract=off
+$(B)/obj/cuda/cpu_sgemm.o: CFLAGS += -O3 -ffp-contract=fast
 
 ifeq ($(HAVE_CUDA),y)
 
 CUDA_OBJS := $(addprefix $(B)/obj/cuda/,cuda_driver.o cuda_nvml.o \
-	cuda_device.o kernels_fatbin.o)
-CUDA_ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine_cuda.o cuda_direct.o \
-	cuda_lane.o cuda_region.o cuda_tune.o)
+	cuda_device.o cuda_kernels.o kernels_fatbin.o)
+CUDA_ENGINE_OBJS := $(addprefix $(B)/obj/cuda/,engine_cuda.o cuda_jobs.o \
+	cuda_issue.o cuda_queue.o cuda_watch.o cuda_direct.o cuda_lane.o cuda_copy.o \
+	cuda_whole.o cuda_memory.o cuda_module.o cuda_image.o cuda_blas.o \
+	cuda_region.o cuda_tune.o)
 ENGINE_OBJS += $(CUDA_ENGINE_OBJS) $(CUDA_OBJS)
 
 $(CUDA_ENGINE_OBJS) $(addprefix $(B)/obj/cuda/,cuda_driver.o cuda_device.o \
-	cuda_sanity.o): CFLAGS += -isystem $(dir $(CUDA_H))
+	cuda_kernels.o cuda_sanity.o): CFLAGS += -isystem $(dir $(CUDA_H))
 
 # Machine code for Hopper, and PTX that the driver compiles for any other GPU
 # from Turing on. Exact arithmetic, said in full.
@@ -68,10 +73,13 @@ no-cuda:
 endif
 
 ENGINE_OBJS += $(addprefix $(B)/obj/cuda/,engine_remote.o engine_remote_jobs.o \
-	engine_remote_io.o engine_remote_link.o) $(REMOTE_OBJS)
+	engine_remote_parts.o engine_remote_plan.o engine_remote_frames.o \
+	engine_remote_numbers.o engine_remote_answers.o engine_remote_io.o \
+	engine_remote_link.o) $(REMOTE_OBJS)
 
 ENGINED_OBJS := $(addprefix $(B)/obj/cuda/,engined.o engined_listen.o \
-	engined_clients.o engined_child.o engined_serve.o engined_parts.o) $(ENGINE_OBJS)
+	engined_clients.o engined_child.o engined_serve.o engined_parts.o \
+	engined_jobs.o engined_objects.o) $(ENGINE_OBJS)
 
 $(B)/bin/vgpu-engined: $(ENGINED_OBJS)
 	$(call link,$^ $(ENGINE_LIBS))

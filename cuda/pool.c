@@ -2,17 +2,22 @@
 /*
  * pool.c - streams of jobs: what begins when, and where finished jobs go
  *
- * Owns the streams and the queues of submitted and finished jobs. All of it runs
- * on the engine's caller thread, but pool_run_part(), which pool_threads.c calls
- * on each of the pool's threads.
+ * Owns the streams and the queues of submitted and finished jobs. Runs on the
+ * engine's caller thread, and pool_run_part() with all that follows from a job's
+ * end on each of the pool's threads (pool_threads.c).
  *
  * A stream is a queue of jobs. What the engine can do without a thread it
- * begins at once on the caller's thread, one job behind the other where it
- * says so; all else is shared out when it has come to the queue's head. While
- * that job has parts that no thread has taken, the stream is on the pool's list
- * of runnable streams. A thread takes one part of the first runnable stream and
- * puts the stream at the list's end, so streams share the threads, and one
- * large job alone uses as many of them as the engine wants.
+ * begins at once, one job behind the other where it says so; all else is shared
+ * out when it has come to the queue's head. While that job has parts that no
+ * thread has taken, the stream is on the pool's list of runnable streams. A
+ * thread takes one part of the first runnable stream and puts the stream at the
+ * list's end, so streams share the threads, and one large job alone uses as
+ * many of them as the engine wants.
+ *
+ * Fences and events are the pool's own. One behind begun jobs does not keep the
+ * jobs behind it from beginning: it is done when those before it are. Only an
+ * EVENT_WAIT whose record is not done holds its stream up, and that record's
+ * end puts the stream on the list of those to advance.
  *
  *   submit -> stream queue -> begun by the engine -------> done list -> reap
  *                          -> head: parts -> threads ->
@@ -30,8 +35,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "pool_internal.h"
-#include "wire.h"
 
 void pool_announce(struct pool *pool)
 {
@@ -85,30 +90,21 @@ static void take_runnable(struct pool *pool, struct vgpu_engine_stream *stream)
 	stream->runnable = false;
 }
 
-/*
- * What a job has to run: 0 for a fence, for no elements, and for a job that is
- * refused, with the reason in its status. A fault to be made is one element.
- */
-static uint64_t job_elements(const struct pool *pool, struct vgpu_job *job)
+/* What takes no time but to be come to, and an EVENT_WAIT what it waits for. */
+static bool is_mark(const struct vgpu_job *job)
 {
-	bool fault = job->kernel == VGPU_KERNEL_DEBUG_FAULT;
+	return job->op == VGPU_OP_FENCE || job->op == VGPU_OP_EVENT_RECORD ||
+	       job->op == VGPU_OP_EVENT_WAIT;
+}
 
-	if (job->op == VGPU_OP_FENCE)
-		return 0;
-	if (job->op != VGPU_OP_BUILTIN ||
-	    (job->kernel != VGPU_KERNEL_VECTOR_ADD && !fault)) {
-		job->status = VGPU_RSP_UNSUPPORTED;
-		return 0;
-	}
-	if (!vgpu_job_operands_ok(job)) {
-		job->status = VGPU_RSP_INVALID;
-		return 0;
-	}
-	if (job->operand[0].count && pool->ops->check)
-		job->status = pool->ops->check(pool->engine, job);
-	if (job->status != VGPU_RSP_OK)
-		return 0;
-	return fault ? 1 : job->operand[0].count;
+/* The lock is held; who holds it comes to advance() before letting go. */
+static void put_advancing(struct pool *pool, struct vgpu_engine_stream *stream)
+{
+	if (stream->advancing)
+		return;
+	stream->advancing = true;
+	stream->next_advancing = pool->first_advancing;
+	pool->first_advancing = stream;
 }
 
 /* Gives the job at the head, of `count` elements, to threads. */
@@ -134,12 +130,27 @@ static void share_out(struct pool *pool, struct vgpu_engine_stream *stream,
 		pthread_cond_signal(&pool->wake);
 }
 
+/* Streams that wait at their heads for this record go on. */
+static void reach(struct pool *pool, struct vgpu_job *record)
+{
+	struct vgpu_job *wait, *next;
+
+	record->value = pool_now_ns();
+	for (wait = events_reached(record); wait; wait = next) {
+		next = wait->waiters;
+		if (wait->stream->head == wait)
+			put_advancing(pool, wait->stream);
+	}
+}
+
 /* Takes the job at the head out of its stream. The lock is held. */
 static void leave(struct pool *pool, struct vgpu_engine_stream *stream)
 {
 	struct vgpu_job *job = stream->head;
 
 	stream->head = job->next;
+	if (job->op == VGPU_OP_EVENT_RECORD)
+		reach(pool, job);
 	finish(pool, job);
 }
 
@@ -152,31 +163,62 @@ static bool begin(struct pool *pool, struct vgpu_engine_stream *stream)
 	stream->next = stream->next->next;
 	stream->nr_begun++;
 	pool->nr_begun++;
+	if (pool->armed)
+		pool_look(pool);
 	return true;
 }
 
 /*
- * Gets the stream going with the jobs that can begin now, and finishes those
- * at its head that have nothing to run. The lock is held, and no job of the
- * stream is shared out.
+ * The job that is next: false where it must wait, or is with the threads now.
+ * The lock is held.
  */
-static void stream_advance(struct pool *pool,
-			   struct vgpu_engine_stream *stream, bool caller)
+static bool start_next(struct pool *pool, struct vgpu_engine_stream *stream)
 {
-	while (stream->next) {
-		uint64_t count = job_elements(pool, stream->next);
+	struct vgpu_job *job = stream->next;
+	uint64_t count = 0;
 
-		if (!count && !stream->nr_begun) {
-			stream->next = stream->next->next;
-			leave(pool, stream);
-			continue;
-		}
-		if (count && caller && begin(pool, stream))
-			continue;
-		if (!stream->nr_begun)
-			share_out(pool, stream, count);
-		return;
+	if (events_hold(job))
+		return false;
+	if (!is_mark(job)) {
+		job->status = VGPU_RSP_OK;
+		count = pool->ops->count(pool->engine, job);
+		if (count && begin(pool, stream))
+			return true;
+		if (stream->nr_begun)
+			return false;
 	}
+	if (count) {
+		share_out(pool, stream, count);
+		return false;
+	}
+	stream->next = job->next;
+	/* Else it leaves when the begun jobs before it have. */
+	if (!stream->nr_begun)
+		leave(pool, stream);
+	return true;
+}
+
+/*
+ * Gets the streams on the list going with the jobs that can begin now, and
+ * finishes those at their heads that have nothing to run. The lock is held. Not
+ * entered again: a mark that is reached here puts further streams on the list,
+ * and maybe the same one.
+ */
+static void advance(struct pool *pool)
+{
+	struct vgpu_engine_stream *stream;
+
+	if (pool->advancing)
+		return;
+	pool->advancing = true;
+	while ((stream = pool->first_advancing)) {
+		pool->first_advancing = stream->next_advancing;
+		stream->advancing = false;
+		while (stream->next && !stream->shared &&
+		       start_next(pool, stream))
+			;
+	}
+	pool->advancing = false;
 }
 
 /* One part of the job at the head is over. The lock is held. */
@@ -208,7 +250,8 @@ static void part_over(struct pool *pool, struct vgpu_engine_stream *stream,
 	stream->shared = false;
 	stream->next = job->next;
 	leave(pool, stream);
-	stream_advance(pool, stream, false);
+	put_advancing(pool, stream);
+	advance(pool);
 }
 
 void pool_run_part(struct pool *pool, unsigned int thread)
@@ -258,6 +301,8 @@ void pool_submit(struct pool *pool, struct vgpu_job *job)
 	job->status = VGPU_RSP_OK;
 	job->path = VGPU_PATH_NONE;
 	job->time_ns = 0;
+	job->value = 0;
+	job->priv = NULL;
 	pthread_mutex_lock(&pool->lock);
 	if (stream->head)
 		stream->tail->next = job;
@@ -266,10 +311,21 @@ void pool_submit(struct pool *pool, struct vgpu_job *job)
 	stream->tail = job;
 	if (!stream->next)
 		stream->next = job;
-	if (!stream->shared)
-		stream_advance(pool, stream, true);
-	if (pool->armed && pool->nr_begun)
-		pool_look(pool);
+	events_submit(job);
+	if (!stream->shared) {
+		put_advancing(pool, stream);
+		advance(pool);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_lock(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+}
+
+void pool_unlock(struct pool *pool)
+{
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -285,7 +341,11 @@ void pool_end(struct pool *pool, struct vgpu_job *job)
 	pool->nr_begun--;
 	stream->nr_begun--;
 	leave(pool, stream);
-	stream_advance(pool, stream, true);
+	/* Marks between it and the next one that is begun. */
+	while (stream->head != stream->next && is_mark(stream->head))
+		leave(pool, stream);
+	put_advancing(pool, stream);
+	advance(pool);
 }
 
 struct vgpu_job *pool_reap(struct pool *pool)

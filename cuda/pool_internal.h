@@ -9,15 +9,20 @@
 
 #include "pool.h"
 
-/* Fields from count on describe the job at the head while it is shared out. */
+/*
+ * Jobs before next are begun, by the engine, or marks that are done when those
+ * are. Fields from count on describe the job at the head while it is shared out.
+ */
 struct vgpu_engine_stream {
 	struct vgpu_job *head, *tail;
 	struct vgpu_job *next;		/* the first one not begun */
-	unsigned int nr_begun;		/* those before it */
+	unsigned int nr_begun;		/* by the engine */
 	uint32_t note;			/* the engine's */
+	bool advancing;			/* is on the list of those to advance */
+	struct vgpu_engine_stream *next_advancing;
 	bool shared;
-	uint64_t count;			/* its elements */
-	uint64_t part;			/* elements given to a thread at once */
+	uint64_t count;			/* its units */
+	uint64_t part;			/* units given to a thread at once */
 	unsigned int width;		/* threads that may work on it at once */
 	unsigned int running;		/* threads that do */
 	uint64_t taken;			/* of count: given to threads */
@@ -46,6 +51,8 @@ struct pool {
 	unsigned int nr_idle;
 	unsigned int nr_numbered;	/* threads that have their number */
 	unsigned int nr_begun;		/* jobs of all streams */
+	bool advancing;			/* a thread advances the streams below */
+	struct vgpu_engine_stream *first_advancing;
 	struct vgpu_engine_stream *first_runnable, *last_runnable;
 	struct vgpu_job *first_done, *last_done;
 };

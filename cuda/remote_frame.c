@@ -51,18 +51,25 @@ const char *remote_type_name(unsigned int type)
 const struct remote_kernel *remote_kernel(unsigned int kernel)
 {
 	static const struct remote_kernel kernels[] = {
-#define KERNEL(name, in, out) [VGPU_KERNEL_##name] = { in, out },
+#define KERNEL(name, operands, reads, writes) \
+	[VGPU_KERNEL_##name] = { operands, reads, writes },
 		REMOTE_KERNEL_LIST(KERNEL)
 #undef KERNEL
 	};
 
 	switch (kernel) {
-#define KERNEL(name, in, out) case VGPU_KERNEL_##name:
+#define KERNEL(name, operands, reads, writes) case VGPU_KERNEL_##name:
 	REMOTE_KERNEL_LIST(KERNEL)
 #undef KERNEL
 		return &kernels[kernel];
 	}
 	return NULL;
+}
+
+bool remote_marked(const unsigned char *payload, size_t length,
+		   const uint8_t nonce[REMOTE_NONCE])
+{
+	return !memcmp(payload + length - REMOTE_MARK, nonce, REMOTE_MARK);
 }
 
 bool remote_ends_engine(const char *engine, unsigned int status)

@@ -68,12 +68,20 @@ void remote_in_lose_sync(struct remote_in *in);
 /* "job" ...; NULL for what is no type of this version. */
 const char *remote_type_name(unsigned int type);
 
+/* Bit i of reads and writes: operand i. */
 struct remote_kernel {
-	unsigned int inputs, outputs;
+	unsigned int operands, reads, writes;
 };
 
 /* A kernel that may be in a JOB; NULL: any other. */
 const struct remote_kernel *remote_kernel(unsigned int kernel);
+
+/*
+ * Does a JOB or DONE in payload, of length octets, end with the session's mark?
+ * Such frames are long enough.
+ */
+bool remote_marked(const unsigned char *payload, size_t length,
+		   const uint8_t nonce[REMOTE_NONCE]);
 
 /* Is an engine of that name of no use after a job with that status? */
 bool remote_ends_engine(const char *engine, unsigned int status);
