@@ -22,12 +22,13 @@
 /*
  * What every worker is told.
  *
- * @poll_us, @max_mapped_pages: as the options of these names
+ * @poll_us, @max_mapped_pages, @max_launch_ms: as the options of these names
  * @kernels: bits of enum vgpu_kernel that guests may ask for
  */
 struct policy {
 	uint32_t poll_us;
 	uint32_t max_mapped_pages;
+	uint32_t max_launch_ms;
 	uint32_t kernels;
 };
 

@@ -233,6 +233,7 @@ static void start(struct device *d)
 	cfg->log_level = log_get_level();
 	cfg->poll_us = d->bd->policy.poll_us;
 	cfg->max_mapped_pages = d->bd->policy.max_mapped_pages;
+	cfg->max_launch_ms = d->bd->policy.max_launch_ms;
 	cfg->kernels = d->bd->policy.kernels;
 	snprintf(cfg->engine, sizeof(cfg->engine), "%s", d->bd->offers.engine);
 	if (!child_spawn_worker(&d->worker))

@@ -8,8 +8,11 @@ BACKD_CORE_OBJS := $(addprefix $(B)/obj/backend/,device.o scan.o offer.o \
 	negotiate.o store.o)
 BACKD_OBJS := $(B)/obj/backend/vgpubackd.o $(B)/obj/backend/child.o \
 	$(BACKD_CORE_OBJS)
-WORKER_CORE_OBJS := $(addprefix $(B)/obj/backend/,session.o stream.o \
-	validate.o buffer.o ring.o grants.o polling.o)
+SESSION_OBJS := $(addprefix $(B)/obj/backend/,validate.o session.o \
+	session_jobs.o session_work.o session_objects.o payload.o object.o \
+	stream.o buffer.o)
+WORKER_CORE_OBJS := $(SESSION_OBJS) $(addprefix $(B)/obj/backend/,ring.o \
+	grants.o polling.o)
 WORKER_OBJS := $(addprefix $(B)/obj/backend/,worker.o confine.o dma.o \
 	probe.o) \
 	$(WORKER_CORE_OBJS)
@@ -25,14 +28,15 @@ $(B)/libexec/vgpu-worker: $(WORKER_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ
 
 # Each test: its own object, the objects under test, and doubles for the rest.
 BACK_TESTS := $(addprefix $(B)/test/test_backend_,text negotiate validate \
-	session objects ring grants polling device close confine)
+	operands session objects memory code quiet ring grants polling device \
+	close confine)
 
 $(B)/test/test_backend_text: $(B)/obj/backend/offer.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_negotiate: $(B)/obj/backend/negotiate.o $(SCHEMA_VALUES_OBJ)
-$(B)/test/test_backend_validate: $(B)/obj/backend/validate.o
-$(B)/test/test_backend_session $(B)/test/test_backend_objects: \
-	$(addprefix $(B)/obj/backend/,session.o stream.o validate.o buffer.o) \
-	$(BACK_COMMON_OBJS) $(B)/obj/tests/unit/device_double.o
+$(B)/test/test_backend_validate $(B)/test/test_backend_operands: \
+	$(B)/obj/backend/validate.o
+$(addprefix $(B)/test/test_backend_,session objects memory code quiet): \
+	$(SESSION_OBJS) $(BACK_COMMON_OBJS) $(B)/obj/tests/unit/device_double.o
 $(B)/test/test_backend_ring: $(B)/obj/backend/ring.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_grants: $(B)/obj/backend/grants.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_polling: $(B)/obj/backend/polling.o
@@ -44,14 +48,19 @@ $(B)/test/test_backend_device $(B)/test/test_backend_close: \
 $(BACK_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o
 	$(call link,$^ -lseccomp -lcmocka)
 
+$(B)/test/fuzz_session: $(B)/obj/tests/fuzz/fuzz_session.o $(SESSION_OBJS) \
+		$(BACK_COMMON_OBJS)
+	$(call link,$^)
+
 BACK_TEST_OBJS := $(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o) \
+	$(B)/obj/tests/fuzz/fuzz_session.o \
 	$(addprefix $(B)/obj/tests/unit/,supervisor.o device_double.o)
 $(BACK_TEST_OBJS): CFLAGS += -Ibackend
 $(BACK_TEST_OBJS): $(VGPU_NODES_H)
 
 ifeq ($(HAVE_XEN),y)
 ALL += $(B)/bin/vgpubackd $(B)/libexec/vgpu-worker
-CHECK_UNIT += $(BACK_TESTS)
+CHECK_UNIT += $(BACK_TESTS) $(B)/test/fuzz_session
 INSTALL_TARGETS += install-backend
 endif
 

@@ -37,11 +37,12 @@ static const char *const fact_names[NR_FACTS] = {
 		len += snprintf(out + len, size - len, "%s%s",                 \
 				len ? VGPUIF_LIST_SEPARATOR : "", str);
 
-static const char *ops_text(void)
+static const char *ops_text(bool modules)
 {
-	static char out[256];
-	const size_t size = sizeof(out);
-	const uint32_t mask = BACK_OPS;
+	static char text[2][256];
+	char *const out = text[modules];
+	const size_t size = sizeof(text[0]);
+	const uint32_t mask = modules ? BACK_OPS : BACK_OPS & ~BACK_MODULE_OPS;
 	size_t len = 0;
 
 	VGPU_OP_LIST(LISTED)
@@ -107,6 +108,7 @@ bool offer_parse(struct offer *offer, char *text, uint32_t kernels)
 	char *save = NULL;
 
 	memset(offer->fact, 0, sizeof(offer->fact));
+	offer->modules = false;
 	for (char *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		char *value = strchr(line, ' ');
@@ -116,6 +118,8 @@ bool offer_parse(struct offer *offer, char *text, uint32_t kernels)
 		*value++ = '\0';
 		if (!strcmp(line, "why"))
 			return gate_failed(offer, value);
+		if (!strcmp(line, "modules"))
+			offer->modules = !strcmp(value, "yes");
 		set_fact(offer, line, value);
 	}
 	if (!*offer->fact[FACT_ENGINE] || !*offer->fact[FACT_GPU_NAME] ||
@@ -207,7 +211,8 @@ static void log_gate(const struct offers *o, unsigned int gpu)
 		  F_STR("device", offer->fact[FACT_GPU_NAME]),
 		  F_STR("memory", offer->fact[FACT_GPU_MEMORY]),
 		  F_STR("driver", offer->fact[FACT_DRIVER_VERSION]),
-		  F_STR("builtins", offer->fact[FACT_BUILTINS]));
+		  F_STR("builtins", offer->fact[FACT_BUILTINS]),
+		  F_STR("modules", offer->modules ? "yes" : "no"));
 }
 
 /* The probe's output is all in the pipe: it has ended, and it is short. */
@@ -293,7 +298,10 @@ unsigned int offer_nodes(const struct offer *offer,
 					 XSTR(BACK_MAX_BUFFER_PAGES)};
 	nodes[n++] = (struct store_node){VGPU_NODE_MAX_STREAMS,
 					 XSTR(BACK_MAX_STREAMS)};
-	nodes[n++] = (struct store_node){VGPU_NODE_OPS, ops_text()};
+	nodes[n++] = (struct store_node){VGPU_NODE_MAX_OBJECTS,
+					 XSTR(BACK_MAX_OBJECTS)};
+	nodes[n++] =
+		(struct store_node){VGPU_NODE_OPS, ops_text(offer->modules)};
 	/* A fact that this engine has not is removed: a former one had it. */
 	for (unsigned int i = 0; i < NR_FACTS; i++)
 		nodes[n++] = (struct store_node){

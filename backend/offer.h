@@ -39,7 +39,9 @@ enum offer_fact {
 	NR_FACTS,
 };
 
-/* A fact is "" where the engine has none. */
+/*
+ * A fact is "" where the engine has none. @modules: it runs guests' own code.
+ */
 struct offer {
 	enum offer_state state;
 	struct child probe;
@@ -47,6 +49,7 @@ struct offer {
 	uint64_t failed_at;
 	char why[WORKER_WHY];
 	char fact[NR_FACTS][2 * VGPU_NAME_LEN];
+	bool modules;
 };
 
 /*

@@ -43,6 +43,7 @@ int probe_main(const char *engine, unsigned int gpu)
 	fact("compute-capability", facts.compute_capability);
 	fact("driver-version", facts.driver_version);
 	fact("builtins", facts.builtins);
+	fact("modules", facts.modules ? "yes" : "");
 	printf("gpu-memory %llu\n", (unsigned long long)facts.memory);
 	return fflush(stdout) ? 1 : 0;
 }

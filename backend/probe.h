@@ -10,8 +10,8 @@
  *   gpu-name NVIDIA H200
  *   ...
  *
- * (a name and a value a line, names as in xenstore, none without a value) and
- * exit 0, or "why <text>" and exit 1.
+ * (a name and a value a line, names as in xenstore, none without a value; and
+ * "modules yes" where the engine runs guests' own code) and exit 0, or "why <text>" and exit 1.
  */
 #ifndef VGPU_BACKEND_PROBE_H
 #define VGPU_BACKEND_PROBE_H

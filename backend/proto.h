@@ -46,7 +46,7 @@ enum msg_type {
 /*
  * Checked by the supervisor against the limits of <xen/io/vgpuif.h>.
  *
- * @poll_us, @max_mapped_pages: as the options of vgpubackd
+ * @poll_us, @max_mapped_pages, @max_launch_ms: as the options of vgpubackd
  * @kernels: bits of enum vgpu_kernel that the guest may ask for
  */
 struct worker_config {
@@ -62,6 +62,7 @@ struct worker_config {
 	uint32_t log_level;
 	uint32_t poll_us;
 	uint32_t max_mapped_pages;
+	uint32_t max_launch_ms;
 	uint32_t kernels;
 	char engine[WORKER_ENGINE_NAME];
 };

@@ -18,6 +18,7 @@ void ring_init(struct ring *r, void *pages, uint32_t order,
 	r->xce = xce;
 	r->port = port;
 	r->stats = stats;
+	r->quiet = 0;
 	r->pushed = 0;
 	r->owed = false;
 	/* As SHARED_RING_INIT() left it. */
@@ -67,14 +68,26 @@ bool ring_next(struct ring *r, struct vgpu_request *req)
 
 void ring_respond(struct ring *r, const struct vgpu_response *rsp)
 {
+	struct vgpu_response out = *rsp;
+
 	if (r->broken)
 		return;
+	/* At most a ring of them, far less than the field holds. */
+	out.retired = r->quiet;
 	/*
-	 * There is room: the slot's request was consumed. What is left of the
-	 * slot behind the response is the guest's own request.
+	 * There is room: the slot's request was consumed, and so were those of
+	 * the slots that it retires. What is left of the slot behind the
+	 * response, and of those, are the guest's own requests.
 	 */
-	*RING_GET_RESPONSE(&r->back, r->back.rsp_prod_pvt) = *rsp;
-	r->back.rsp_prod_pvt++;
+	*RING_GET_RESPONSE(&r->back, r->back.rsp_prod_pvt) = out;
+	r->back.rsp_prod_pvt += 1 + r->quiet;
+	r->stats->retired += r->quiet;
+	r->quiet = 0;
+}
+
+void ring_retire(struct ring *r)
+{
+	r->quiet++;
 }
 
 void ring_push(struct ring *r)

@@ -37,6 +37,11 @@
  * descriptors are level triggered, so what comes between arming and poll(2)
  * ends that poll.
  *
+ * Slots come back to the frontend in the order of the responses. A quiet request
+ * has none: ring_retire() counts it, and the next response says how many slots
+ * behind it are void, which moves rsp_prod over them. What a frontend that sends
+ * quiet requests alone lacks are slots; nobody else notices.
+ *
  * So between "the ring is empty" and sleep there is no moment in which a
  * request could arrive unseen. A frontend that leaves the order out of its side
  * only delays its own requests.
@@ -54,6 +59,7 @@
 /*
  * @owed: the port was taken and not unmasked yet
  * @asked: req_event asks for an event
+ * @quiet: requests that are done and wait for a response to retire them
  * @pushed: rsp_prod as last published; the shared copy is the guest's to change
  * @broken: the producer index was out of range; the ring is not touched again
  */
@@ -62,6 +68,7 @@ struct ring {
 	evtchn_port_t port;
 	struct vgpu_back_ring back;
 	struct vgpu_stats *stats;
+	RING_IDX quiet;
 	RING_IDX pushed;
 	bool owed;
 	bool asked;
@@ -79,8 +86,14 @@ bool ring_event(struct ring *r);
 /* Copies the next request; false where there is none, or the ring is broken. */
 bool ring_next(struct ring *r, struct vgpu_request *req);
 
-/* Puts a response on the ring; ring_push() publishes all of them. */
+/*
+ * Puts a response on the ring, with what it retires; ring_push() publishes all
+ * of them.
+ */
 void ring_respond(struct ring *r, const struct vgpu_response *rsp);
+
+/* A request that is to have no response is done. */
+void ring_retire(struct ring *r);
 
 /* At most one event, and none where the frontend does not wait for it. */
 void ring_push(struct ring *r);

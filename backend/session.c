@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * session.c - carries out requests (see session.h)
+ * session.c - what becomes of requests: carried out at once, made a job, or
+ * refused; and answered (see session.h)
  */
 #include "session.h"
 
@@ -9,32 +10,38 @@
 
 #include "clock.h"
 #include "log.h"
-#include "validate.h"
+#include "session_parts.h"
 
 /* An INFO costs the engine a look at the GPU: a guest gets one in this time. */
 #define INFO_FRESH_MS 100
+
+/* How many objects a CTX_DESTROY gives back before others have their turn. */
+#define ENDS_A_TURN 64
 
 static bool id_in_flight(const struct session *s, uint16_t id)
 {
 	return s->ids[id / 64] >> (id % 64) & 1;
 }
 
-static void answer(struct session *s, uint16_t id, uint8_t op,
-		   enum vgpu_status status, uint64_t time_ns, uint64_t value)
+void request_done(struct session *s, struct head h, enum vgpu_status status,
+		  uint64_t time_ns, uint64_t value)
 {
-	struct vgpu_response rsp = {
-		.id = id,
-		.op = op,
-		.status = status,
+	const struct vgpu_response rsp = {
+		.id = h.id,
+		.op = h.op,
+		.status = quiet(h.flags) ? VGPU_RSP_OK : status,
 		.time_ns = time_ns,
 		.value = value,
 	};
 
 	if (status)
-		log_event(LOG_DEBUG, "request-failed", F_NUM("id", id),
-			  F_NUM("op", op), F_NUM("status", status));
+		log_event(LOG_DEBUG, "request-failed", F_NUM("id", h.id),
+			  F_NUM("op", h.op), F_NUM("status", status));
 	s->stats->status[status]++;
-	ring_respond(s->ring, &rsp);
+	if (has_answer(h.flags))
+		ring_respond(s->ring, &rsp);
+	else
+		ring_retire(s->ring);
 }
 
 bool session_init(struct session *s, uint32_t slots)
@@ -44,38 +51,14 @@ bool session_init(struct session *s, uint32_t slots)
 		return false;
 	s->pool_size = slots;
 	streams_init(&s->streams);
+	s->objects.eng = s->eng;
+	s->objects.stats = s->stats;
+	objects_init(&s->objects);
 	for (uint32_t i = 0; i < slots; i++) {
-		s->pool[i].job.owner = &s->pool[i];
 		s->pool[i].next = s->free;
 		s->free = &s->pool[i];
 	}
 	return true;
-}
-
-/* The ring never has more requests unanswered than the pool has entries. */
-static struct inflight *inflight_get(struct session *s,
-				     const struct vgpu_request *req)
-{
-	struct inflight *fl = s->free;
-
-	s->free = fl->next;
-	fl->id = req->id;
-	fl->op = req->op;
-	fl->ctx = req->ctx;
-	fl->used = true;
-	fl->nr_bufs = 0;
-	s->ids[req->id / 64] |= 1ull << (req->id % 64);
-	s->nr_inflight++;
-	return fl;
-}
-
-static void inflight_put(struct session *s, struct inflight *fl)
-{
-	s->ids[fl->id / 64] &= ~(1ull << (fl->id % 64));
-	s->nr_inflight--;
-	fl->used = false;
-	fl->next = s->free;
-	s->free = fl;
 }
 
 static bool ctx_dying(const struct session *s, uint16_t ctx)
@@ -86,91 +69,112 @@ static bool ctx_dying(const struct session *s, uint16_t ctx)
 	return false;
 }
 
-/* None of its streams has anything in flight. */
-static void ctx_free(struct session *s, uint16_t ctx)
+static void set_unheard(struct session *s, uint16_t ctx)
 {
-	streams_free_ctx(&s->streams, s->eng, ctx);
-	buffer_unmap_ctx(&s->bufs, ctx);
+	s->unheard[ctx / 64] |= 1ull << (ctx % 64);
 }
 
-static void submit(struct session *s, struct inflight *fl, struct stream *st)
+enum vgpu_status take_unheard(struct session *s, uint16_t ctx)
 {
-	fl->stream = st;
-	fl->job.stream = st->eng_stream;
-	st->inflight++;
-	vgpu_engine_submit(s->eng, &fl->job);
+	uint64_t bit = 1ull << (ctx % 64);
+
+	if (!(s->unheard[ctx / 64] & bit))
+		return VGPU_RSP_OK;
+	s->unheard[ctx / 64] &= ~bit;
+	return VGPU_RSP_QUOTA;
 }
 
-static enum vgpu_status do_builtin(struct session *s,
-				   const struct vgpu_request *req)
-{
-	const struct vgpu_builtin_req *b = &req->u.builtin;
-	struct vgpu_engine_operand host[VGPU_MAX_OPERANDS];
-	struct buffer *buf[VGPU_MAX_OPERANDS];
-	struct inflight *fl;
-	struct stream *st;
-	enum vgpu_status status;
-
-	for (unsigned int i = 0; i < VGPU_MAX_OPERANDS; i++) {
-		buf[i] = buffer_get(&s->bufs, req->ctx, b->operand[i].handle);
-		status = operand_check(&b->operand[i], buf[i],
-				       kernel_writes(b->kernel, i), &host[i]);
-		if (status)
-			return status;
-	}
-	st = stream_find(&s->streams, req->ctx, req->stream);
-	if (!st) {
-		status = stream_make(&s->streams, s->eng, req->ctx, req->stream,
-				     &st);
-		if (status)
-			return status;
-	}
-	fl = inflight_get(s, req);
-	fl->job.op = VGPU_OP_BUILTIN;
-	fl->job.kernel = b->kernel;
-	fl->job.param = b->param;
-	fl->nr_bufs = VGPU_MAX_OPERANDS;
-	for (unsigned int i = 0; i < VGPU_MAX_OPERANDS; i++) {
-		fl->job.operand[i] = host[i];
-		fl->buf[i] = buf[i];
-		buf[i]->uses++;
-	}
-	submit(s, fl, st);
-	return VGPU_RSP_OK;
-}
-
+/*
+ * FENCE and STREAM_DESTROY. Where nothing of the stream is in flight, no job
+ * is needed to tell.
+ */
 static void do_fence(struct session *s, const struct vgpu_request *req)
 {
 	struct stream *st = stream_find(&s->streams, req->ctx, req->stream);
-	struct inflight *fl;
+	enum vgpu_status status;
+	uint64_t value = 0;
 
-	if (!st) {
-		answer(s, req->id, req->op, VGPU_RSP_OK, 0, 0);
+	if (st && st->inflight) {
+		if (req->op == VGPU_OP_STREAM_DESTROY)
+			stream_end(&s->streams, st);
+		request_submit(s, inflight_get(s, req, true), st,
+			       VGPU_OP_FENCE);
 		return;
 	}
-	fl = inflight_get(s, req);
-	fl->job.op = VGPU_OP_FENCE;
-	fl->job.kernel = 0;
-	fl->job.param = 0;
-	memset(fl->job.operand, 0, sizeof(fl->job.operand));
-	submit(s, fl, st);
+	status = st ? stream_take_failure(st, &value) :
+		      take_unheard(s, req->ctx);
+	if (st && req->op == VGPU_OP_STREAM_DESTROY)
+		stream_free(&s->streams, s->eng, st);
+	request_done(s, head_of(req), status, 0, value);
+}
+
+/*
+ * MEM_FREE, MODULE_UNLOAD, EVENT_DESTROY: the name goes now, the object when
+ * nothing needs it. What is in flight on the stream comes first; an event's end
+ * has no effect that could be early.
+ */
+static enum vgpu_status do_end(struct session *s,
+			       const struct vgpu_request *req)
+{
+	struct stream *st = stream_find(&s->streams, req->ctx, req->stream);
+	struct object *obj = objects_named(s, req);
+	struct inflight *fl;
+
+	if (!obj)
+		return VGPU_RSP_NO_HANDLE;
+	if (st && st->inflight && req->op != VGPU_OP_EVENT_DESTROY) {
+		fl = inflight_get(s, req, true);
+		inflight_hold_object(fl, obj);
+		request_submit(s, fl, st, VGPU_OP_FENCE);
+	} else {
+		request_done(s, head_of(req), VGPU_RSP_OK, 0, 0);
+	}
+	object_end(&s->objects, obj);
+	return VGPU_RSP_OK;
+}
+
+/* None of its streams has anything in flight. False: objects are left. */
+static bool ctx_free(struct session *s, uint16_t ctx)
+{
+	if (!objects_end_ctx(&s->objects, ctx, ENDS_A_TURN))
+		return false;
+	streams_free_ctx(&s->streams, s->eng, ctx);
+	buffer_unmap_ctx(&s->bufs, ctx);
+	take_unheard(s, ctx);
+	return true;
+}
+
+bool finish_destroys(struct session *s)
+{
+	struct inflight **link = &s->destroys;
+	struct inflight *fl;
+
+	while (*link && streams_busy(&s->streams, (*link)->ctx))
+		link = &(*link)->next;
+	fl = *link;
+	s->ending = fl;
+	if (!fl)
+		return false;
+	if (!ctx_free(s, fl->ctx))
+		return true;
+	*link = fl->next;
+	s->ending = s->destroys;
+	inflight_put(s, fl);
+	request_done(s, head_of_job(fl), VGPU_RSP_OK, 0, 0);
+	return true;
 }
 
 static void do_ctx_destroy(struct session *s, const struct vgpu_request *req)
 {
-	struct inflight *fl;
+	struct inflight *fl = inflight_get(s, req, true);
 
-	if (!streams_busy(&s->streams, req->ctx)) {
-		ctx_free(s, req->ctx);
-		answer(s, req->id, req->op, VGPU_RSP_OK, 0, 0);
-		return;
-	}
-	fl = inflight_get(s, req);
 	fl->next = s->destroys;
 	s->destroys = fl;
+	finish_destroys(s);
 }
 
-static void do_info(struct session *s, const struct vgpu_request *req)
+/* The number of octets written. */
+static uint64_t do_info(struct session *s, const struct vgpu_info_req *req)
 {
 	uint64_t now = clock_ms();
 	struct vgpu_info info;
@@ -183,7 +187,8 @@ static void do_info(struct session *s, const struct vgpu_request *req)
 	info = (struct vgpu_info){
 		.mem_total = s->info.mem_total,
 		.mem_free = s->info.mem_free,
-		.mem_quota = s->mem_quota,
+		.mem_quota = s->objects.quota,
+		.mem_used = s->stats->mem_used,
 		.requests = s->stats->requests,
 		.errors = stats_errors(s->stats),
 		.busy_ns = s->stats->busy_ns,
@@ -191,141 +196,122 @@ static void do_info(struct session *s, const struct vgpu_request *req)
 		.power_mw = s->info.power_mw,
 		.utilization = s->info.utilization,
 		.nr_buffers = s->stats->buffers,
+		.nr_objects = s->stats->objects,
+		.launches = s->stats->launches,
 	};
-	memcpy(s->arena + req->u.info.arena_offset, &info, sizeof(info));
-	answer(s, req->id, req->op, VGPU_RSP_OK, 0, sizeof(info));
+	memcpy(s->arena + req->arena_offset, &info, sizeof(info));
+	return sizeof(info);
 }
 
-void session_request(struct session *s, const struct vgpu_request *req)
+/*
+ * Carries out a checked request, answers it now or has it answered later.
+ * Otherwise it says what is wrong and has done nothing.
+ */
+static enum vgpu_status carry_out(struct session *s,
+				  const struct vgpu_request *req)
 {
-	enum vgpu_status status = request_check(req, s->arena_len, s->kernels);
+	enum vgpu_status status = VGPU_RSP_OK;
 	uint64_t value = 0;
 
-	s->stats->requests++;
-	if (id_in_flight(s, req->id))
-		status = VGPU_RSP_INVALID;
-	if (!status && ctx_dying(s, req->ctx))
-		status = VGPU_RSP_BUSY;
-	if (status) {
-		answer(s, req->id, req->op, status, 0, 0);
-		return;
-	}
 	switch (req->op) {
 	case VGPU_OP_NOP:
 		value = req->u.nop.cookie;
 		break;
 	case VGPU_OP_INFO:
-		do_info(s, req);
-		return;
+		value = do_info(s, &req->u.info);
+		break;
 	case VGPU_OP_BUFFER_MAP:
 		status = buffer_map(&s->bufs, req->ctx, &req->u.map);
 		break;
 	case VGPU_OP_BUFFER_UNMAP:
 		status = buffer_unmap(&s->bufs, req->ctx, req->u.handle.handle);
 		break;
-	case VGPU_OP_BUILTIN:
-		status = do_builtin(s, req);
-		if (!status)
-			return;
-		break;
 	case VGPU_OP_FENCE:
+	case VGPU_OP_STREAM_DESTROY:
 		do_fence(s, req);
-		return;
+		return VGPU_RSP_OK;
+	case VGPU_OP_MEM_FREE:
+	case VGPU_OP_MODULE_UNLOAD:
+	case VGPU_OP_EVENT_DESTROY:
+		return do_end(s, req);
 	case VGPU_OP_CTX_DESTROY:
 		do_ctx_destroy(s, req);
-		return;
+		return VGPU_RSP_OK;
+	case VGPU_OP_EVENT_WAIT:
+		/* Without a mark there is nothing to wait for. */
+		if (!objects_named(s, req))
+			break;
+		return request_start(s, req);
 	default:
-		status = VGPU_RSP_UNSUPPORTED;
-		break;
+		return request_start(s, req);
 	}
-	answer(s, req->id, req->op, status, 0, value);
-}
-
-/* Carries out the CTX_DESTROYs whose context has become idle. */
-static void finish_destroys(struct session *s)
-{
-	struct inflight **link = &s->destroys;
-
-	while (*link) {
-		struct inflight *fl = *link;
-
-		if (streams_busy(&s->streams, fl->ctx)) {
-			link = &fl->next;
-			continue;
-		}
-		*link = fl->next;
-		ctx_free(s, fl->ctx);
-		inflight_put(s, fl);
-		answer(s, fl->id, fl->op, VGPU_RSP_OK, 0, 0);
-	}
+	if (!status)
+		request_done(s, head_of(req), VGPU_RSP_OK, 0, value);
+	return status;
 }
 
 /*
- * After FAULT, TIMEOUT and DEVICE_LOST the engine is of no more use. One job is
- * to blame, which need not be the first that comes back; nothing that comes
- * back after the loss is said to be right.
+ * Says what is wrong with a request: in its answer, or, where it is quiet, by
+ * the stream's next FENCE. A context that ends has none any more.
  */
-static enum vgpu_status note_loss(struct session *s, enum vgpu_status status)
+static void refuse(struct session *s, const struct vgpu_request *req,
+		   enum vgpu_status status, bool take_id)
 {
-	bool blamed = s->lost && s->lost != VGPU_RSP_DEVICE_LOST;
-	bool cause = status == VGPU_RSP_FAULT || status == VGPU_RSP_TIMEOUT;
+	struct stream *st;
+	struct inflight *fl;
 
-	if (cause && !blamed)
-		return s->lost = status;
-	if (!s->lost && status != VGPU_RSP_DEVICE_LOST)
-		return status;
-	if (!s->lost)
-		s->lost = VGPU_RSP_DEVICE_LOST;
-	return VGPU_RSP_DEVICE_LOST;
-}
-
-static void job_done(struct session *s, struct vgpu_job *job)
-{
-	struct inflight *fl = job->owner;
-	enum vgpu_status status = job->status;
-
-	if (status > VGPU_RSP_MAX)
-		status = VGPU_RSP_INTERNAL;
-	status = note_loss(s, status);
-	for (unsigned int i = 0; i < fl->nr_bufs; i++)
-		fl->buf[i]->uses--;
-	fl->stream->inflight--;
-	s->stats->busy_ns += job->time_ns;
-	if (job->path < VGPU_NR_PATHS)
-		s->stats->path[job->path]++;
-	inflight_put(s, fl);
-	answer(s, fl->id, fl->op, status, job->time_ns, 0);
-}
-
-bool session_reap(struct session *s)
-{
-	struct vgpu_job *job, *next;
-
-	/* Nothing is with the engine, and it is not armed. */
-	if (!s->nr_inflight)
-		return false;
-	job = vgpu_engine_reap(s->eng);
-	if (!job)
-		return false;
-	for (; job; job = next) {
-		next = job->next;
-		job_done(s, job);
+	if (!quiet(req->flags) || ctx_dying(s, req->ctx)) {
+		request_done(s, head_of(req), status, 0, 0);
+		return;
 	}
-	finish_destroys(s);
-	return true;
+	st = stream_find(&s->streams, req->ctx, req->stream);
+	if (!st && make_stream(s, req, &st))
+		st = NULL;
+	if (st && st->inflight) {
+		fl = inflight_get(s, req, take_id);
+		fl->refused = status;
+		request_submit(s, fl, st, VGPU_OP_FENCE);
+		return;
+	}
+	if (st)
+		stream_fail(st, req->id, req->op, status);
+	else
+		set_unheard(s, req->ctx);
+	request_done(s, head_of(req), status, 0, 0);
+}
+
+void session_request(struct session *s, const struct vgpu_request *req)
+{
+	enum vgpu_status status = request_check(req, &s->rules);
+	bool id_clash = has_answer(req->flags) && id_in_flight(s, req->id);
+
+	s->stats->requests++;
+	s->stats->quiet += quiet(req->flags);
+	if (id_clash)
+		status = VGPU_RSP_INVALID;
+	if (!status && ctx_dying(s, req->ctx))
+		status = VGPU_RSP_BUSY;
+	if (!status)
+		status = carry_out(s, req);
+	if (status)
+		refuse(s, req, status, !id_clash);
 }
 
 void session_lose(struct session *s)
 {
-	for (uint32_t i = 0; i < s->pool_size; i++)
-		if (s->pool[i].used)
-			answer(s, s->pool[i].id, s->pool[i].op,
-			       VGPU_RSP_DEVICE_LOST, 0, 0);
+	for (uint32_t i = 0; i < s->pool_size; i++) {
+		const struct inflight *fl = &s->pool[i];
+
+		if (fl->used && !quiet(fl->flags))
+			request_done(s, head_of_job(fl), VGPU_RSP_DEVICE_LOST,
+				     0, 0);
+	}
 }
 
 void session_end(struct session *s)
 {
 	streams_free_all(&s->streams, s->eng);
+	objects_end_all(&s->objects);
 	buffer_unmap_all(&s->bufs);
 	free(s->pool);
 	s->pool = NULL;

@@ -52,16 +52,20 @@ void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st)
 		    VGPU_RSP_OK + 1, VGPU_RSP_MAX + 1);
 	list_counts(by_path, sizeof(by_path), vgpu_path_name, st->path,
 		    VGPU_PATH_NONE + 1, VGPU_NR_PATHS);
-	log_event(LOG_INFO, "stats", F_NUM("domid", domid), F_NUM("dev", devid),
-		  F_NUM("requests", st->requests),
-		  F_NUM("errors", stats_errors(st)),
-		  F_STR("by_status", by_status), F_STR("by_path", by_path),
-		  F_NUM("wakeups", st->wakeups), F_NUM("sleeps", st->sleeps),
-		  F_NUM("polls_hit", st->polls_hit),
-		  F_NUM("polls_vain", st->polls_vain),
-		  F_NUM("batches", st->batches),
-		  F_NUM("notify_sent", st->notify_sent),
-		  F_NUM("notify_suppressed", st->notify_suppressed),
-		  F_NUM("busy_ns", st->busy_ns), F_NUM("buffers", st->buffers),
-		  F_NUM("bytes_mapped", st->bytes_mapped));
+	log_event(
+		LOG_INFO, "stats", F_NUM("domid", domid), F_NUM("dev", devid),
+		F_NUM("requests", st->requests), F_NUM("quiet", st->quiet),
+		F_NUM("retired", st->retired),
+		F_NUM("errors", stats_errors(st)),
+		F_STR("by_status", by_status), F_STR("by_path", by_path),
+		F_NUM("wakeups", st->wakeups), F_NUM("sleeps", st->sleeps),
+		F_NUM("polls_hit", st->polls_hit),
+		F_NUM("polls_vain", st->polls_vain),
+		F_NUM("batches", st->batches),
+		F_NUM("notify_sent", st->notify_sent),
+		F_NUM("notify_suppressed", st->notify_suppressed),
+		F_NUM("busy_ns", st->busy_ns), F_NUM("launches", st->launches),
+		F_NUM("buffers", st->buffers),
+		F_NUM("bytes_mapped", st->bytes_mapped),
+		F_NUM("objects", st->objects), F_NUM("mem_used", st->mem_used));
 }

@@ -15,7 +15,9 @@
 
 /*
  * @requests:	read from the ring
- * @status:	responses by enum vgpu_status
+ * @quiet:	of these, with VGPU_REQF_QUIET
+ * @retired:	of these, whose slots went back with a later response
+ * @status:	requests that are done, by enum vgpu_status
  * @path:	jobs that the engine has ended, by enum vgpu_path
  * @wakeups:	events of the event channel that the worker has taken
  * @sleeps:	how often it has slept
@@ -24,10 +26,14 @@
  * @batches:	pushes of one or more responses
  * @notify_sent, @notify_suppressed: pushes that did and did not need an event
  * @busy_ns:	engine time of this device's jobs
- * @buffers, @bytes_mapped: at present
+ * @launches:	kernels that LAUNCH has run
+ * @buffers, @bytes_mapped: guest buffers at present
+ * @objects, @mem_used: objects at present, and bytes of device memory
  */
 struct vgpu_stats {
 	uint64_t requests;
+	uint64_t quiet;
+	uint64_t retired;
 	uint64_t status[VGPU_RSP_MAX + 1];
 	uint64_t path[VGPU_NR_PATHS];
 	uint64_t wakeups;
@@ -38,11 +44,14 @@ struct vgpu_stats {
 	uint64_t notify_sent;
 	uint64_t notify_suppressed;
 	uint64_t busy_ns;
+	uint64_t launches;
 	uint64_t buffers;
 	uint64_t bytes_mapped;
+	uint64_t objects;
+	uint64_t mem_used;
 };
 
-/* Responses with a status other than VGPU_RSP_OK. */
+/* Requests with a status other than VGPU_RSP_OK. */
 uint64_t stats_errors(const struct vgpu_stats *st);
 void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st);
 

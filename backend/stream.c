@@ -43,12 +43,34 @@ enum vgpu_status stream_make(struct streams *st, struct vgpu_engine *eng,
 		return VGPU_RSP_NO_MEMORY;
 	st->free = s->next;
 	s->inflight = 0;
+	s->failed = VGPU_RSP_OK;
+	s->failed_value = 0;
+	s->ended = false;
 	s->ctx = ctx;
 	s->id = id;
 	s->next = *chain;
 	*chain = s;
 	*out = s;
 	return VGPU_RSP_OK;
+}
+
+void stream_fail(struct stream *s, uint16_t id, uint8_t op,
+		 enum vgpu_status status)
+{
+	if (s->failed)
+		return;
+	s->failed = status;
+	s->failed_value = op | (uint32_t)id << 8;
+}
+
+enum vgpu_status stream_take_failure(struct stream *s, uint64_t *value)
+{
+	enum vgpu_status status = s->failed;
+
+	*value = s->failed_value;
+	s->failed = VGPU_RSP_OK;
+	s->failed_value = 0;
+	return status;
 }
 
 bool streams_busy(const struct streams *st, uint16_t ctx)
@@ -62,14 +84,20 @@ bool streams_busy(const struct streams *st, uint16_t ctx)
 	return false;
 }
 
-static void stream_free(struct streams *st, struct vgpu_engine *eng,
-			struct stream *s)
+void stream_end(struct streams *st, struct stream *s)
 {
 	struct stream **link = chain_of(st, s->ctx, s->id);
 
 	while (*link != s)
 		link = &(*link)->next;
 	*link = s->next;
+	s->ended = true;
+}
+
+void stream_free(struct streams *st, struct vgpu_engine *eng, struct stream *s)
+{
+	if (!s->ended)
+		stream_end(st, s);
 	vgpu_engine_stream_destroy(eng, s->eng_stream);
 	s->eng_stream = NULL;
 	s->next = st->free;

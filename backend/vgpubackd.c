@@ -54,6 +54,10 @@ static void usage(FILE *to)
 		"                           sleeps, microseconds, 0: never "
 		"(%d)\n"
 		"  --max-mapped-pages N     of one device at a time (%d)\n"
+		"  --max-launch-ms N        how long one kernel of a guest may "
+		"run, 0: for ever\n"
+		"                           (%d); one that takes longer costs "
+		"the guest its worker\n"
 		"  --debug-kernels          offer debug-fault, which costs a "
 		"guest its worker\n"
 		"  --log-level error|warn|info|debug\n"
@@ -62,7 +66,7 @@ static void usage(FILE *to)
 		"\n"
 		"SIGTERM closes all devices and ends; SIGUSR1 logs "
 		"statistics.\n",
-		BACK_POLL_US, BACK_MAPPED_PAGES);
+		BACK_POLL_US, BACK_MAPPED_PAGES, BACK_LAUNCH_MS);
 }
 
 struct options {
@@ -94,6 +98,7 @@ static void parse_options(int argc, char **argv, struct options *opt)
 		OPT_ENGINE = 1,
 		OPT_POLL,
 		OPT_PAGES,
+		OPT_LAUNCH,
 		OPT_DEBUG,
 		OPT_LEVEL,
 		OPT_RUN_DIR,
@@ -104,6 +109,7 @@ static void parse_options(int argc, char **argv, struct options *opt)
 		{"engine", required_argument, NULL, OPT_ENGINE},
 		{"poll-us", required_argument, NULL, OPT_POLL},
 		{"max-mapped-pages", required_argument, NULL, OPT_PAGES},
+		{"max-launch-ms", required_argument, NULL, OPT_LAUNCH},
 		{"debug-kernels", no_argument, NULL, OPT_DEBUG},
 		{"log-level", required_argument, NULL, OPT_LEVEL},
 		{"run-dir", required_argument, NULL, OPT_RUN_DIR},
@@ -129,6 +135,11 @@ static void parse_options(int argc, char **argv, struct options *opt)
 			opt->policy.max_mapped_pages =
 				number("--max-mapped-pages", optarg, 1,
 				       BACK_MAX_MAPPED_PAGES);
+			break;
+		case OPT_LAUNCH:
+			opt->policy.max_launch_ms =
+				number("--max-launch-ms", optarg, 0,
+				       BACK_MAX_LAUNCH_MS);
 			break;
 		case OPT_DEBUG:
 			opt->policy.kernels |= BACK_DEBUG_KERNELS;
@@ -391,6 +402,7 @@ int main(int argc, char **argv)
 		.run_dir = RUN_DIR,
 		.policy = {.poll_us = BACK_POLL_US,
 			   .max_mapped_pages = BACK_MAPPED_PAGES,
+			   .max_launch_ms = BACK_LAUNCH_MS,
 			   .kernels = BACK_KERNELS},
 	};
 	int sigfd, rc;

@@ -106,7 +106,10 @@ static void connect_xen(void)
 
 static void open_engine(void)
 {
-	const struct vgpu_engine_config cfg = {.gpu = w.cfg.gpu};
+	const struct vgpu_engine_config cfg = {
+		.gpu = w.cfg.gpu,
+		.max_job_ns = (uint64_t)w.cfg.max_launch_ms * 1000000,
+	};
 	struct vgpu_engine_facts facts;
 	char why[VGPU_ENGINE_WHY] = "";
 
@@ -114,6 +117,7 @@ static void open_engine(void)
 	if (!w.eng)
 		failed(w.cfg.engine, why);
 	vgpu_engine_facts(w.eng, &facts);
+	w.session.rules.modules = facts.modules;
 	log_event(LOG_INFO, "engine", F_STR("engine", w.cfg.engine),
 		  F_STR("runs", facts.engine), F_STR("device", facts.gpu_name),
 		  F_STR("tuning", facts.tuning));
@@ -127,9 +131,9 @@ static void init_session(void *arena)
 	s->eng = w.eng;
 	s->stats = &w.stats;
 	s->arena = arena;
-	s->arena_len = w.cfg.arena_pages * VGPUIF_PAGE_SIZE;
-	s->mem_quota = w.cfg.mem_quota;
-	s->kernels = w.cfg.kernels;
+	s->rules.arena_len = w.cfg.arena_pages * VGPUIF_PAGE_SIZE;
+	s->rules.kernels = w.cfg.kernels;
+	s->objects.quota = w.cfg.mem_quota;
 	s->bufs.grants = &w.grants;
 	s->bufs.eng =
 		dma_test(&w.grants, w.eng, w.cfg.arena_pages) ? w.eng : NULL;
@@ -230,12 +234,14 @@ static void supervisor_readable(void)
 
 /*
  * Maps or unmaps pages: up to a tenth of a second for a full buffer. Or asks
- * the engine: up to a second, where it is elsewhere and does not answer.
+ * the engine: up to a second, where it is elsewhere and does not answer. Or has
+ * it copy an image, or ends many functions.
  */
 static bool is_slow(uint8_t op)
 {
 	return op == VGPU_OP_BUFFER_MAP || op == VGPU_OP_BUFFER_UNMAP ||
-	       op == VGPU_OP_CTX_DESTROY || op == VGPU_OP_INFO;
+	       op == VGPU_OP_CTX_DESTROY || op == VGPU_OP_INFO ||
+	       op == VGPU_OP_MODULE_LOAD || op == VGPU_OP_MODULE_UNLOAD;
 }
 
 /*
@@ -278,6 +284,8 @@ static bool turn(bool *slow)
 static bool may_sleep(void)
 {
 	if (!w.stopping && !ring_idle(&w.ring))
+		return false;
+	if (w.session.ending)
 		return false;
 	/* Jobs alone wake by the engine, and are reaped before it is idle. */
 	return !w.session.nr_inflight || vgpu_engine_arm(w.eng);
@@ -358,6 +366,7 @@ static void check_config(ssize_t len, const struct msg *m)
 	    c->log_level > LOG_DEBUG || c->poll_us > BACK_MAX_POLL_US ||
 	    !c->max_mapped_pages ||
 	    c->max_mapped_pages > BACK_MAX_MAPPED_PAGES ||
+	    c->max_launch_ms > BACK_MAX_LAUNCH_MS ||
 	    !memchr(c->engine, '\0', sizeof(c->engine))) {
 		fputs("vgpu-worker: started by hand? vgpubackd starts it\n",
 		      stderr);
