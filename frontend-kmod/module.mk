@@ -66,17 +66,19 @@ install-kmod-src: $(KMOD_SRCS) $(KMOD_HDRS)
 	$(INSTALL) -D -m 644 LICENSES/MIT.txt $(KMOD_SRC_DIR)/LICENSES/MIT.txt
 	$(INSTALL) -D -m 644 frontend-kmod/70-vgpufront.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-vgpufront.rules
 
-# The ring core and the parser in user space.
-FRONT_CORE_OBJ := $(B)/obj/frontend-kmod/vgpufront_ring.o $(B)/obj/frontend-kmod/vgpufront_parse.o
+# What needs no kernel, in user space: its tests, and frontends of other tests.
+FRONT_CORE_OBJ := $(addprefix $(B)/obj/frontend-kmod/vgpufront_,ring.o arena.o sqe.o parse.o)
+FRONT_TESTS := $(addprefix test_front_,ring quiet arena sqe refused)
+FRONT_FUZZ := fuzz_front_ring fuzz_front_sqe
 
-$(B)/obj/tests/unit/test_front_ring.o $(B)/obj/tests/fuzz/fuzz_front_ring.o: CFLAGS += -Ifrontend-kmod
+$(FRONT_TESTS:%=$(B)/obj/tests/unit/%.o) $(FRONT_FUZZ:%=$(B)/obj/tests/fuzz/%.o): CFLAGS += -Ifrontend-kmod
 
-$(B)/test/test_front_ring: $(B)/obj/tests/unit/test_front_ring.o $(FRONT_CORE_OBJ)
+$(FRONT_TESTS:%=$(B)/test/%): $(B)/test/%: $(B)/obj/tests/unit/%.o $(FRONT_CORE_OBJ)
 	$(call link,$^ -lcmocka)
 
-$(B)/test/fuzz_front_ring: $(B)/obj/tests/fuzz/fuzz_front_ring.o $(FRONT_CORE_OBJ)
+$(FRONT_FUZZ:%=$(B)/test/%): $(B)/test/%: $(B)/obj/tests/fuzz/%.o $(FRONT_CORE_OBJ)
 	$(call link,$^)
 
 ifeq ($(HAVE_XEN),y)
-CHECK_UNIT += $(B)/test/test_front_ring $(B)/test/fuzz_front_ring
+CHECK_UNIT += $(FRONT_TESTS:%=$(B)/test/%) $(FRONT_FUZZ:%=$(B)/test/%)
 endif

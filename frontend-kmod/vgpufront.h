@@ -29,12 +29,13 @@
 #include <uapi/vgpufront.h>
 #include "vgpufront_parse.h"
 #include "vgpufront_ring.h"
+#include "vgpufront_sqe.h"
 
 #define VGF_NAME		"vgpufront"
 
 /* The ring that is asked for: 16 KiB, 128 slots. */
 #define VGF_RING_PAGE_ORDER	2
-#define VGF_ARENA_PAGES		16
+#define VGF_ARENA_PAGES		32
 
 /* Slots that only the module's own requests may take. */
 #define VGF_RESERVED_SLOTS	2
@@ -78,9 +79,11 @@ struct vgf_inflight {
 	struct vgf_ctl *ctl;	/* the module's own request, or: */
 	struct vgf_ctx *ctx;	/* a user's request of this context */
 	u64 user_data;
-	struct vgf_buffer *buf[VGPU_MAX_OPERANDS];
+	__u64 held[VGPUFRONT_HELD_WORDS];	/* of ctx's buffers */
 	ktime_t start;
+	u32 mark;		/* of vgf_dev.blocks */
 	u16 ctx_id;
+	bool quiet;		/* answered, but makes no completion */
 };
 
 /* Grants of an array of pages, and of the directory pages that list them. */
@@ -158,7 +161,8 @@ struct vgf_ctx {
 	bool destroying;
 	bool destroyed;
 	u32 generation;
-	unsigned int nr_inflight;	/* user requests */
+	unsigned int nr_inflight;	/* user requests to be completed */
+	unsigned int nr_quiet;	/* quiet ones to be answered */
 	unsigned int nr_bufs;
 	struct vgf_buffer *bufs[VGPUFRONT_MAX_BUFFERS];
 	unsigned int cqe_head;	/* oldest not reaped */
@@ -170,11 +174,20 @@ struct vgf_ctx {
 struct vgf_turn {
 	struct list_head node;
 	bool queued;
+	u32 payload;		/* octets that its request needs in the arena */
+};
+
+/* How long a call may wait. */
+struct vgf_wait {
+	bool allowed;
+	ktime_t deadline;	/* KTIME_MAX: none */
 };
 
 struct vgf_stats {
 	u64 requests;
 	u64 responses;
+	u64 quiet;		/* of requests: without an answer */
+	u64 retired;		/* of quiet: slots back */
 	u64 notify_sent;
 	u64 notify_suppressed;
 	u64 irqs;
@@ -191,7 +204,7 @@ struct vgf_facts {
 	char gpu_uuid[VGPUFRONT_TEXT_LEN];
 	char compute_capability[VGPUFRONT_TEXT_LEN];
 	char driver_version[VGPUFRONT_TEXT_LEN];
-	char ops[2 * VGPUFRONT_TEXT_LEN];
+	char ops[4 * VGPUFRONT_TEXT_LEN];
 	char builtins[2 * VGPUFRONT_TEXT_LEN];
 	u64 gpu_memory;
 	unsigned int ring_page_order;
@@ -237,6 +250,7 @@ struct vgf_dev {
 	u32 max_buffer_pages;
 	bool ctx_destroy;
 	struct vgpufront_ring ring;
+	struct vgpufront_arena blocks;	/* of payload, in the arena */
 	struct vgf_inflight inflight[VGPUFRONT_MAX_SLOTS];
 	unsigned int max_buffers;
 	unsigned long *handles;	/* wire handles in use, max_buffers + 1 bits */
@@ -266,6 +280,12 @@ static inline void vgf_dev_get(struct vgf_dev *vgf)
 
 /* vgpufront_facts.c */
 int vgf_facts_read(struct vgf_dev *vgf, struct vgf_facts *facts);
+/* Where blocks of payload begin: behind one for INFO for each ring id. */
+static inline u32 vgf_blocks_base(const struct vgf_facts *facts)
+{
+	return vgpufront_ring_slots(PAGE_SIZE << facts->ring_page_order) *
+	       sizeof(struct vgpu_info);
+}
 
 /* vgpufront_link.c: under life */
 int vgf_link_setup(struct vgf_dev *vgf);
@@ -305,6 +325,8 @@ long vgf_buffer_register(struct vgf_ctx *ctx,
 long vgf_buffer_free(struct vgf_ctx *ctx, u32 handle);
 void vgf_buffer_discard(struct vgf_ctx *ctx, u32 handle);
 struct vgf_buffer *vgf_buffer_find(struct vgf_ctx *ctx, u32 handle);
+bool vgf_buffer_target(void *ctx, u32 handle, struct vgpufront_target *out);
+void vgf_buffers_use(struct vgf_ctx *ctx, const __u64 *held, int by);
 bool vgf_buffer_drop(struct vgf_dev *vgf, struct vgf_buffer *buf);
 bool vgf_buffer_step(struct vgf_dev *vgf, struct vgf_buffer *buf);
 void vgf_buffer_put(struct vgf_buffer *buf);
@@ -325,14 +347,15 @@ static inline unsigned int vgf_ctx_outstanding(const struct vgf_ctx *ctx)
 	return ctx->nr_inflight + ctx->nr_cqes;
 }
 
-/* vgpufront_queue.c */
+/* vgpufront_submit.c */
 bool vgf_may_put(struct vgf_dev *vgf, const struct vgf_turn *turn);
+int vgf_submit(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
+	       const struct vgf_wait *wait);
+
+/* vgpufront_queue.c */
+ktime_t vgf_time_left(const struct vgf_wait *wait);
 long vgf_enter(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
 	       bool nonblock);
-
-/* vgpufront_sqe.c */
-int vgf_sqe_prepare(struct vgf_ctx *ctx, const struct vgpufront_sqe *sqe,
-		    struct vgpu_request *req, struct vgf_inflight *what);
 
 /* vgpufront_info.c */
 long vgf_info(struct vgf_ctx *ctx, struct vgpufront_info *info);

@@ -4,7 +4,7 @@
  *
  * Owns the states of buffers (enum vgf_buffer_state) and the tables that name
  * them. Runs in system calls and in the reclaim work; vgf_buffer_find(),
- * vgf_buffer_step() and vgf_buffer_drop() want vgf_dev.lock. Pages must not be
+ * _target(), _step(), _drop() and vgf_buffers_use() want vgf_dev.lock. Pages must not be
  * given back before the backend has answered BUFFER_UNMAP or is closed.
  */
 #include <linux/bitmap.h>
@@ -44,6 +44,34 @@ struct vgf_buffer *vgf_buffer_find(struct vgf_ctx *ctx, u32 handle)
 	struct vgf_buffer *buf = buffer_lookup(ctx, handle);
 
 	return buf && buf->published && !buf->freeing ? buf : NULL;
+}
+
+/* The same for the translation of a context's request. */
+bool vgf_buffer_target(void *ctx, u32 handle, struct vgpufront_target *out)
+{
+	const struct vgf_buffer *buf = vgf_buffer_find(ctx, handle);
+
+	if (!buf)
+		return false;
+	out->handle = buf->handle;
+	out->read_only = buf->read_only;
+	out->length = buf->length;
+
+	return true;
+}
+
+/*
+ * Count a request's buffers in (1) or out (-1). They are in their places of
+ * the table all the while: none that is in use is released.
+ */
+void vgf_buffers_use(struct vgf_ctx *ctx, const __u64 *held, int by)
+{
+	unsigned int i;
+	u64 word;
+
+	for (i = 0; i < VGPUFRONT_HELD_WORDS; i++)
+		for (word = held[i]; word; word &= word - 1)
+			ctx->bufs[i * 64 + __ffs64(word)]->in_use += by;
 }
 
 /* Take it off its table. True: the caller puts the table's reference. */

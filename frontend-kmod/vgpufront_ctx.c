@@ -83,7 +83,7 @@ void vgf_ctx_complete(struct vgf_ctx *ctx, u64 user_data, int result,
 	cqe->result = result;
 	cqe->status = rsp->status;
 	cqe->time_ns = rsp->time_ns;
-	cqe->value = rsp->value;
+	cqe->value = vgpufront_sqe_value(rsp);
 	ctx->nr_cqes++;
 	if (list_empty(&ctx->wake_node))
 		list_add_tail(&ctx->wake_node, &ctx->vgf->wake_list);
@@ -101,7 +101,7 @@ static bool ctx_step(struct vgf_dev *vgf, struct vgf_ctx *ctx)
 {
 	struct vgpu_request req = { .op = VGPU_OP_CTX_DESTROY };
 
-	if (ctx->nr_inflight || ctx->nr_bufs)
+	if (ctx->nr_inflight || ctx->nr_quiet || ctx->nr_bufs)
 		return false;
 	if (ctx->destroying && !ctx->destroyed)
 		return false;

@@ -28,12 +28,16 @@ static void show_ring(struct seq_file *m, struct vgf_dev *vgf)
 	seq_printf(m, "ring_slots %u\n", RING_SIZE(&r->front));
 	seq_printf(m, "ring_free %u\n", vgpufront_ring_free(r));
 	seq_printf(m, "in_flight %u\n", vgpufront_ring_in_flight(r));
+	seq_printf(m, "quiet_in_flight %u\n", vgpufront_ring_quiet(r));
 	seq_printf(m, "req_prod_pvt %u\n", r->front.req_prod_pvt);
 	seq_printf(m, "rsp_cons %u\n", r->front.rsp_cons);
 	seq_printf(m, "shared_req_prod %u\n", READ_ONCE(sring->req_prod));
 	seq_printf(m, "shared_req_event %u\n", READ_ONCE(sring->req_event));
 	seq_printf(m, "shared_rsp_prod %u\n", READ_ONCE(sring->rsp_prod));
 	seq_printf(m, "shared_rsp_event %u\n", READ_ONCE(sring->rsp_event));
+	seq_printf(m, "arena_size %u\n", vgf->blocks.size);
+	seq_printf(m, "arena_in_use %u\n",
+		   vgpufront_arena_in_use(&vgf->blocks));
 }
 
 static unsigned int count(const struct list_head *list)
@@ -64,6 +68,8 @@ static int status_show(struct seq_file *m, void *unused)
 		show_ring(m, vgf);
 	seq_printf(m, "requests %llu\n", stats->requests);
 	seq_printf(m, "responses %llu\n", stats->responses);
+	seq_printf(m, "quiet %llu\n", stats->quiet);
+	seq_printf(m, "retired %llu\n", stats->retired);
 	seq_printf(m, "notify_sent %llu\n", stats->notify_sent);
 	seq_printf(m, "notify_suppressed %llu\n", stats->notify_suppressed);
 	seq_printf(m, "irqs %llu\n", stats->irqs);

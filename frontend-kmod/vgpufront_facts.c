@@ -61,6 +61,13 @@ static bool list_node_has(struct vgf_dev *vgf, const char *node,
 	return has;
 }
 
+/* The largest block of payload fits, or a LAUNCH could wait for ever. */
+static bool arena_suffices(const struct vgf_facts *facts)
+{
+	return vgf_blocks_base(facts) + VGPUFRONT_MAX_BLOCK <=
+	       facts->arena_pages * PAGE_SIZE;
+}
+
 #define READ_TEXT(vgf, node, field) \
 	read_text(vgf, node, field, sizeof(field))
 
@@ -89,10 +96,16 @@ int vgf_facts_read(struct vgf_dev *vgf, struct vgf_facts *facts)
 	facts->ring_page_order = min_t(u64, order, VGF_RING_PAGE_ORDER);
 	facts->max_buffers = min_t(u64, max_buffers, VGF_MAX_WIRE_BUFFERS);
 	facts->max_buffer_pages = min_t(u64, max_pages, VGF_MAX_BUFFER_PAGES);
-	/* Each slot has a block of the arena, see vgpufront_info.c. */
-	while (vgpufront_ring_slots(PAGE_SIZE << facts->ring_page_order) *
-	       sizeof(struct vgpu_info) > facts->arena_pages * PAGE_SIZE)
+	/* A small arena leaves room for INFO on a small ring alone. */
+	while (facts->ring_page_order && !arena_suffices(facts))
 		facts->ring_page_order--;
+	if (!arena_suffices(facts)) {
+		xenbus_dev_fatal(vgf->xbdev, -ENOSPC,
+				 "%s/%s: no room for the largest request",
+				 vgf->xbdev->otherend,
+				 VGPU_NODE_MAX_ARENA_PAGES);
+		return -ENOSPC;
+	}
 
 	READ_TEXT(vgf, VGPU_NODE_ENGINE, facts->engine);
 	READ_TEXT(vgf, VGPU_NODE_GPU_NAME, facts->gpu_name);

@@ -4,7 +4,7 @@
  *
  * Runs in system calls. The INFO request of ring id i uses block i of the
  * arena, so that a block belongs to one request in flight and to no other; the
- * ring is never larger than the arena has blocks (vgpufront_facts.c).
+ * blocks of payload lie behind them (vgf_blocks_base()).
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -108,6 +108,8 @@ static int info_live(struct vgf_ctx *ctx, struct vgpufront_info *out)
 		out->power_mw = call->info.power_mw;
 		out->utilization = call->info.utilization;
 		out->nr_buffers = call->info.nr_buffers;
+		out->nr_objects = call->info.nr_objects;
+		out->launches = call->info.launches;
 	}
 out:
 	kref_put(&call->kref, info_release);

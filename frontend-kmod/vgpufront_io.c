@@ -34,12 +34,17 @@ void vgf_put(struct vgf_dev *vgf, struct vgpu_request *req,
 	if (WARN_ON_ONCE(id < 0))
 		return;
 
+	vgf->stats.requests++;
+	trace_vgpufront_submit(vgf->devid, req);
+	if (id == VGPUFRONT_NO_ID) {
+		vgf->stats.quiet++;
+		return;
+	}
 	in = &vgf->inflight[id];
 	*in = *what;
 	in->ctx_id = req->ctx;
 	in->start = ktime_get();
-	vgf->stats.requests++;
-	trace_vgpufront_submit(vgf->devid, req);
+	in->mark = vgpufront_arena_ask(&vgf->blocks);
 }
 
 /*
@@ -86,21 +91,31 @@ int vgf_ctl_send(struct vgf_dev *vgf, struct vgf_ctx *ctx,
 	return 0;
 }
 
+static void complete_user(const struct vgf_inflight *in,
+			  const struct vgpu_response *rsp)
+{
+	struct vgf_ctx *ctx = in->ctx;
+
+	vgf_buffers_use(ctx, in->held, -1);
+	if (in->quiet) {
+		/* How it went is for its stream's next FENCE to tell. */
+		ctx->nr_quiet--;
+		return;
+	}
+	ctx->nr_inflight--;
+	vgf_ctx_complete(ctx, in->user_data, vgf_status_errno(rsp->status),
+			 rsp);
+}
+
 static void complete_one(struct vgf_dev *vgf, const struct vgpu_response *rsp)
 {
 	struct vgf_inflight *in = &vgf->inflight[rsp->id];
-	unsigned int i;
 
-	if (in->ctl) {
+	vgpufront_arena_read(&vgf->blocks, in->mark);
+	if (in->ctl)
 		in->ctl->done(vgf, in->ctl, rsp);
-	} else {
-		for (i = 0; i < ARRAY_SIZE(in->buf); i++)
-			if (in->buf[i])
-				in->buf[i]->in_use--;
-		in->ctx->nr_inflight--;
-		vgf_ctx_complete(in->ctx, in->user_data,
-				 vgf_status_errno(rsp->status), rsp);
-	}
+	else
+		complete_user(in, rsp);
 	memset(in, 0, sizeof(*in));
 }
 
@@ -111,6 +126,7 @@ static void account_one(struct vgf_dev *vgf, const struct vgpu_response *rsp)
 	unsigned int bucket = ns > 0 ? ilog2(ns) : 0;
 
 	vgf->stats.responses++;
+	vgf->stats.retired += rsp->retired;
 	vgf->stats.latency[min(bucket, VGF_LATENCY_BUCKETS - 1U)]++;
 	trace_vgpufront_response(vgf->devid, in->ctx_id, rsp, ns);
 }

@@ -118,6 +118,7 @@ static int setup_events(struct vgf_dev *vgf)
 /* Facts are read. On error the device is on its way to Closed. */
 int vgf_link_setup(struct vgf_dev *vgf)
 {
+	u32 base = vgf_blocks_base(&vgf->facts);
 	const char *what;
 	int err;
 
@@ -130,6 +131,8 @@ int vgf_link_setup(struct vgf_dev *vgf)
 	spin_lock_irq(&vgf->lock);
 	vgpufront_ring_init(&vgf->ring, vgf->ring_pages,
 			    vgf->nr_ring_pages * PAGE_SIZE);
+	vgpufront_arena_init(&vgf->blocks, base,
+			     vgf->facts.arena_pages * PAGE_SIZE - base);
 	vgf->domid = vgf->xbdev->otherend_id;
 	spin_unlock_irq(&vgf->lock);
 

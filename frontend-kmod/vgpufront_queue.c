@@ -2,25 +2,19 @@
 /*
  * vgpufront_queue.c - VGPUFRONT_IOC_ENTER: submit, wait, reap
  *
- * Runs in system calls, in any number of threads at once. Programs' memory is
- * only touched without vgf_dev.lock and without a turn in the queue for ring
- * space: a program can make that access take for ever.
+ * Owns the order of these three, waiting and reaping; vgpufront_submit.c
+ * submits. Runs in system calls, in any number of threads at once. Programs'
+ * memory is only touched without vgf_dev.lock: a program can make that access
+ * take for ever.
  */
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include "vgpufront.h"
 
-/* Requests copied in at a time: one turn in the queue for ring space. */
-#define SUBMIT_PIECE	8U
 /* Completions copied out at a time. */
 #define REAP_PIECE	16U
 
-struct enter_wait {
-	bool allowed;
-	ktime_t deadline;	/* KTIME_MAX: none */
-};
-
-static ktime_t time_left(const struct enter_wait *wait)
+ktime_t vgf_time_left(const struct vgf_wait *wait)
 {
 	ktime_t left;
 
@@ -29,154 +23,6 @@ static ktime_t time_left(const struct enter_wait *wait)
 	left = ktime_sub(wait->deadline, ktime_get());
 
 	return max_t(ktime_t, left, 0);
-}
-
-/*
- * A user's request may be put: there is space, and nobody waits before it.
- * Under lock.
- */
-bool vgf_may_put(struct vgf_dev *vgf, const struct vgf_turn *turn)
-{
-	const struct vgf_turn *first;
-
-	if (vgpufront_ring_free(&vgf->ring) <= VGF_RESERVED_SLOTS)
-		return false;
-	first = list_first_entry_or_null(&vgf->turns, struct vgf_turn, node);
-
-	return !first || first == turn;
-}
-
-static bool turn_ready(struct vgf_ctx *ctx, const struct vgf_turn *turn)
-{
-	struct vgf_dev *vgf = ctx->vgf;
-	bool ready;
-
-	spin_lock_irq(&vgf->lock);
-	ready = ctx->lost || vgf_may_put(vgf, turn);
-	spin_unlock_irq(&vgf->lock);
-
-	return ready;
-}
-
-/* Called and returns with vgf_dev.lock held. */
-static int wait_turn(struct vgf_ctx *ctx, struct vgf_turn *turn,
-		     const struct enter_wait *wait)
-	__must_hold(&ctx->vgf->lock)
-{
-	struct vgf_dev *vgf = ctx->vgf;
-	ktime_t left = time_left(wait);
-	int err;
-
-	/*
-	 * What fills the ring may not be published yet, whoever put it: its
-	 * submitter can be stuck between two pieces of its batch.
-	 */
-	vgf_push(vgf);
-	if (!wait->allowed)
-		return -EAGAIN;
-	if (!turn->queued) {
-		list_add_tail(&turn->node, &vgf->turns);
-		turn->queued = true;
-	}
-
-	spin_unlock_irq(&vgf->lock);
-	err = wait_event_interruptible_hrtimeout(vgf->wq, turn_ready(ctx, turn),
-						 left);
-	spin_lock_irq(&vgf->lock);
-
-	return err == -ERESTARTSYS ? -EINTR : err;
-}
-
-/* Take one request. Under lock, the context has room for its completion. */
-static int submit_one(struct vgf_ctx *ctx, const struct vgpufront_sqe *sqe,
-		      const struct vgf_turn *turn)
-{
-	struct vgpu_response refused = { .status = VGPU_RSP_INVALID };
-	struct vgpu_request req = { 0 };
-	struct vgf_inflight what = { NULL };
-	unsigned int i;
-	int err;
-
-	err = vgf_sqe_prepare(ctx, sqe, &req, &what);
-	if (err) {
-		vgf_ctx_complete(ctx, sqe->user_data, err, &refused);
-		return 0;
-	}
-	if (!vgf_may_put(ctx->vgf, turn))
-		return -EAGAIN;
-
-	for (i = 0; i < ARRAY_SIZE(what.buf); i++)
-		if (what.buf[i])
-			what.buf[i]->in_use++;
-	ctx->nr_inflight++;
-	ctx->on_wire = true;
-	vgf_put(ctx->vgf, &req, &what);
-
-	return 0;
-}
-
-/* Submit a piece; last: it ends the batch. *taken counts what was taken. */
-static int submit_piece(struct vgf_ctx *ctx, const struct vgpufront_sqe *sqe,
-			unsigned int nr, bool last,
-			const struct enter_wait *wait, u32 *taken)
-{
-	struct vgf_dev *vgf = ctx->vgf;
-	struct vgf_turn turn = { .queued = false };
-	unsigned int i = 0;
-	int err = 0;
-
-	spin_lock_irq(&vgf->lock);
-	while (i < nr && !err) {
-		if (ctx->lost)
-			err = -ENODEV;
-		else if (vgf_ctx_outstanding(ctx) >= VGPUFRONT_MAX_REQUESTS)
-			err = -EAGAIN;
-		else if (submit_one(ctx, &sqe[i], &turn))
-			err = wait_turn(ctx, &turn, wait);
-		else
-			i++;
-	}
-	if (last || err)
-		vgf_push(vgf);
-	if (turn.queued)
-		list_del(&turn.node);
-	/* The next in the queue; and those who wait for refused requests. */
-	if (turn.queued || !list_empty(&ctx->wake_node))
-		vgf_wake(vgf);
-	spin_unlock_irq(&vgf->lock);
-	*taken += i;
-
-	return err;
-}
-
-static int submit(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
-		  const struct enter_wait *wait)
-{
-	struct vgpufront_sqe __user *from = u64_to_user_ptr(arg->sqes);
-	struct vgpufront_sqe sqe[SUBMIT_PIECE];
-	struct vgf_dev *vgf = ctx->vgf;
-	int err = 0;
-
-	while (arg->submitted < arg->nr_sqes && !err) {
-		unsigned int nr = min(arg->nr_sqes - arg->submitted,
-				      SUBMIT_PIECE);
-
-		if (copy_from_user(sqe, from + arg->submitted,
-				   nr * sizeof(*sqe))) {
-			err = -EFAULT;
-			break;
-		}
-		err = submit_piece(ctx, sqe, nr,
-				   arg->submitted + nr == arg->nr_sqes, wait,
-				   &arg->submitted);
-	}
-	if (err == -EFAULT && arg->submitted) {
-		spin_lock_irq(&vgf->lock);
-		vgf_push(vgf);
-		spin_unlock_irq(&vgf->lock);
-	}
-
-	return err;
 }
 
 /* Move completions to the program; those it could not take stay. */
@@ -258,7 +104,7 @@ static bool lost_and_reaped(struct vgf_ctx *ctx)
 }
 
 static int reap(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
-		const struct enter_wait *wait)
+		const struct vgf_wait *wait)
 {
 	u32 min_complete = min(arg->min_complete, arg->nr_cqes);
 	ktime_t left;
@@ -272,7 +118,7 @@ static int reap(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
 		if (!wait->allowed)
 			return -EAGAIN;
 
-		left = time_left(wait);
+		left = vgf_time_left(wait);
 		need = min_complete - arg->completed;
 		err = wait_event_interruptible_hrtimeout(ctx->wq,
 							 reap_ready(ctx, need),
@@ -284,7 +130,7 @@ static int reap(struct vgf_ctx *ctx, struct vgpufront_enter *arg,
 
 long vgf_enter(struct vgf_ctx *ctx, struct vgpufront_enter *arg, bool nonblock)
 {
-	struct enter_wait wait = {
+	struct vgf_wait wait = {
 		.allowed = arg->timeout_ns && !nonblock,
 		.deadline = KTIME_MAX,
 	};
@@ -297,7 +143,7 @@ long vgf_enter(struct vgf_ctx *ctx, struct vgpufront_enter *arg, bool nonblock)
 	arg->submitted = 0;
 	arg->completed = 0;
 
-	err = submit(ctx, arg, &wait);
+	err = vgf_submit(ctx, arg, &wait);
 	/* A full context can be waited for; after anything else, just look. */
 	if (err && err != -EAGAIN)
 		wait.allowed = false;

@@ -17,8 +17,6 @@
 #define ring_rmb()	xen_rmb()
 #endif
 
-#define NO_ID		0xffff
-
 unsigned int vgpufront_ring_slots(size_t octets)
 {
 	size_t n = (octets - VGPUIF_OFFSETOF(struct vgpu_sring, ring)) /
@@ -39,7 +37,7 @@ void vgpufront_ring_init(struct vgpufront_ring *r, struct vgpu_sring *sring,
 	memset(r, 0, sizeof(*r));
 	XEN_FRONT_RING_INIT(&r->front, sring, octets);
 	for (i = 0; i < slots; i++)
-		r->shadow[i].next = i + 1 < slots ? i + 1 : NO_ID;
+		r->shadow[i].next = i + 1 < slots ? i + 1 : VGPUFRONT_NO_ID;
 	r->free_head = 0;
 	r->free_tail = slots - 1;
 }
@@ -51,35 +49,64 @@ unsigned int vgpufront_ring_free(const struct vgpufront_ring *r)
 
 unsigned int vgpufront_ring_in_flight(const struct vgpufront_ring *r)
 {
-	return r->front.req_prod_pvt - r->front.rsp_cons;
+	return r->front.req_prod_pvt - r->front.rsp_cons - r->quiet;
+}
+
+bool vgpufront_ring_retire_due(const struct vgpufront_ring *r)
+{
+	unsigned int quarter = RING_SIZE(&r->front) / 4;
+
+	return r->quiet_run + 1 >= quarter ||
+	       (!vgpufront_ring_in_flight(r) &&
+		vgpufront_ring_free(r) <= quarter);
 }
 
 static void free_id(struct vgpufront_ring *r, uint16_t id)
 {
 	r->shadow[id].busy = false;
-	r->shadow[id].next = NO_ID;
-	if (r->free_head == NO_ID)
+	r->shadow[id].next = VGPUFRONT_NO_ID;
+	if (r->free_head == VGPUFRONT_NO_ID)
 		r->free_head = id;
 	else
 		r->shadow[r->free_tail].next = id;
 	r->free_tail = id;
 }
 
-int vgpufront_ring_put(struct vgpufront_ring *r, struct vgpu_request *req)
+static uint16_t take_id(struct vgpufront_ring *r, uint8_t op)
 {
 	uint16_t id = r->free_head;
 
-	if (!vgpufront_ring_free(r) || id == NO_ID)
-		return -1;
-
 	r->free_head = r->shadow[id].next;
 	r->shadow[id].busy = true;
-	r->shadow[id].op = req->op;
-	req->id = id;
+	r->shadow[id].op = op;
+	r->quiet_run = 0;
+
+	return id;
+}
+
+static uint16_t count_quiet(struct vgpufront_ring *r)
+{
+	r->quiet++;
+	r->quiet_new++;
+	r->quiet_run++;
+
+	return VGPUFRONT_NO_ID;
+}
+
+int vgpufront_ring_put(struct vgpufront_ring *r, struct vgpu_request *req)
+{
+	bool answered = !(req->flags & VGPU_REQF_QUIET) ||
+			req->flags & VGPU_REQF_RETIRE;
+
+	if (!vgpufront_ring_free(r) ||
+	    (answered && r->free_head == VGPUFRONT_NO_ID))
+		return -1;
+
+	req->id = answered ? take_id(r, req->op) : count_quiet(r);
 	*RING_GET_REQUEST(&r->front, r->front.req_prod_pvt) = *req;
 	r->front.req_prod_pvt++;
 
-	return id;
+	return req->id;
 }
 
 bool vgpufront_ring_push(struct vgpufront_ring *r)
@@ -92,6 +119,7 @@ bool vgpufront_ring_push(struct vgpufront_ring *r)
 	 */
 	RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&r->front, notify);
 	r->pushed = r->front.req_prod_pvt;
+	r->quiet_new = 0;
 
 	return notify;
 }
@@ -135,14 +163,17 @@ int vgpufront_ring_get(struct vgpufront_ring *r, struct vgpu_response *rsp)
 		return broken(r, VGPUFRONT_BAD_OP);
 	if (rsp->status > VGPU_RSP_MAX)
 		return broken(r, VGPUFRONT_BAD_STATUS);
-	/* No quiet request is ever put, so none can be retired. */
-	if (rsp->retired)
+	if (rsp->retired > r->quiet - r->quiet_new)
 		return broken(r, VGPUFRONT_BAD_RETIRED);
+	if (rsp->retired >= prod - cons)
+		return broken(r, VGPUFRONT_BAD_RETIRED_PROD);
 	if (rsp->reserved0 || rsp->reserved)
 		return broken(r, VGPUFRONT_BAD_RESERVED);
 
 	r->announced = false;
-	r->front.rsp_cons = cons + 1;
+	/* Void slots are not looked at. */
+	r->front.rsp_cons = cons + 1 + rsp->retired;
+	r->quiet -= rsp->retired;
 	free_id(r, rsp->id);
 
 	return 1;

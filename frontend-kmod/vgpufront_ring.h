@@ -16,13 +16,19 @@
  *          backend wants an event, or the backend sees our requests before it
  *          sleeps.
  *   get    a response is copied out of shared memory once, checked against
- *          the private record, and its id is free again.
+ *          the private record, and its id is free again. The void slots
+ *          behind it, which stand for quiet requests, are free, too.
  *   final_check
  *          before the frontend stops looking, rsp_event is written, then
  *          rsp_prod is read once more: the mirror image of push, so a
  *          response that came in between is found here or announced by an
  *          event. The index must not go back again: a caller that loops over
  *          get and final_check ends, whatever the backend writes.
+ *
+ * A quiet request without VGPU_REQF_RETIRE has no id: all that is kept of it is
+ * that one more slot is due to be retired. Nobody announces that, so whoever
+ * puts quiet requests asks vgpufront_ring_retire_due() first. Where it is
+ * heeded, a full ring always has a response to come.
  *
  * Nothing that decides is ever read back from the shared pages. Locking is the
  * caller's: one lock around all calls for one ring.
@@ -46,6 +52,7 @@
 	X(OP, "response with another operation than its request")	\
 	X(STATUS, "response with an unknown status")			\
 	X(RETIRED, "response retires quiet requests that were never sent") \
+	X(RETIRED_PROD, "response retires slots behind the producer index") \
 	X(RESERVED, "response with reserved fields set")
 
 enum vgpufront_violation {
@@ -56,6 +63,9 @@ enum vgpufront_violation {
 
 /* Slots of the largest ring; ids are smaller. */
 #define VGPUFRONT_MAX_SLOTS	512
+
+/* What put returns for a request that has no id, and what it writes as one. */
+#define VGPUFRONT_NO_ID		0xffff
 
 /* Private record of one id. */
 struct vgpufront_shadow {
@@ -68,6 +78,9 @@ struct vgpufront_ring {
 	struct vgpu_front_ring front;
 	RING_IDX pushed;	/* our copy of the published req_prod */
 	bool announced;		/* final_check saw a response not taken yet */
+	unsigned int quiet;	/* requests without an id, not retired */
+	unsigned int quiet_new;	/* of these, not pushed yet */
+	unsigned int quiet_run;	/* of these, put since the last one with an id */
 	uint16_t free_head;	/* oldest free id */
 	uint16_t free_tail;	/* id freed last: reused last */
 	enum vgpufront_violation violation;
@@ -89,8 +102,22 @@ void vgpufront_ring_init(struct vgpufront_ring *r, struct vgpu_sring *sring,
 /* Requests that can be put now; 0 for a broken ring. */
 unsigned int vgpufront_ring_free(const struct vgpufront_ring *r);
 
-/* Requests put and not answered. */
+/* Responses to come: requests put, but for quiet ones without an answer. */
 unsigned int vgpufront_ring_in_flight(const struct vgpufront_ring *r);
+
+/* Quiet requests put whose slots have not come back. */
+static inline unsigned int
+vgpufront_ring_quiet(const struct vgpufront_ring *r)
+{
+	return r->quiet;
+}
+
+/*
+ * Must a quiet request that is put now have VGPU_REQF_RETIRE? So it is for one
+ * in a quarter of a ring, which brings the slots back in time, and wherever
+ * quiet requests could fill what is left while no response is to come.
+ */
+bool vgpufront_ring_retire_due(const struct vgpufront_ring *r);
 
 /* The id that the next put will use; only where a slot is free. */
 static inline uint16_t vgpufront_ring_next_id(const struct vgpufront_ring *r)
@@ -99,8 +126,12 @@ static inline uint16_t vgpufront_ring_next_id(const struct vgpufront_ring *r)
 }
 
 /*
- * Write a request into the next slot; req->id is set. Quiet requests must not
- * be put. Returns the id, or -1 where no slot is free.
+ * Write a request into the next slot; req->id is set. Returns the id,
+ * VGPUFRONT_NO_ID for a quiet request without VGPU_REQF_RETIRE, or -1 where no
+ * slot is free.
+ *
+ * The backend reads requests in the order in which they are put: a response to
+ * one tells that it has read all that were put before it.
  */
 int vgpufront_ring_put(struct vgpufront_ring *r, struct vgpu_request *req);
 

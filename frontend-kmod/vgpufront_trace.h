@@ -22,6 +22,7 @@ TRACE_EVENT(vgpufront_submit,
 		__field(u16, ctx)
 		__field(u16, stream)
 		__field(u8, op)
+		__field(u8, flags)
 	),
 	TP_fast_assign(
 		__entry->devid = devid;
@@ -29,9 +30,11 @@ TRACE_EVENT(vgpufront_submit,
 		__entry->ctx = req->ctx;
 		__entry->stream = req->stream;
 		__entry->op = req->op;
+		__entry->flags = req->flags;
 	),
-	TP_printk("dev=%u id=%u ctx=%u stream=%u op=%u", __entry->devid,
-		  __entry->id, __entry->ctx, __entry->stream, __entry->op)
+	TP_printk("dev=%u id=%u ctx=%u stream=%u op=%u flags=%u",
+		  __entry->devid, __entry->id, __entry->ctx, __entry->stream,
+		  __entry->op, __entry->flags)
 );
 
 TRACE_EVENT(vgpufront_notify,
@@ -74,6 +77,7 @@ TRACE_EVENT(vgpufront_response,
 		__field(u16, ctx)
 		__field(u16, id)
 		__field(u16, status)
+		__field(u16, retired)
 		__field(u8, op)
 		__field(s64, latency_ns)
 	),
@@ -82,12 +86,13 @@ TRACE_EVENT(vgpufront_response,
 		__entry->ctx = ctx;
 		__entry->id = rsp->id;
 		__entry->status = rsp->status;
+		__entry->retired = rsp->retired;
 		__entry->op = rsp->op;
 		__entry->latency_ns = latency_ns;
 	),
-	TP_printk("dev=%u id=%u ctx=%u op=%u status=%u latency_ns=%lld",
+	TP_printk("dev=%u id=%u ctx=%u op=%u status=%u retired=%u latency_ns=%lld",
 		  __entry->devid, __entry->id, __entry->ctx, __entry->op,
-		  __entry->status, __entry->latency_ns)
+		  __entry->status, __entry->retired, __entry->latency_ns)
 );
 
 TRACE_EVENT(vgpufront_map,
