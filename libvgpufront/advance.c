@@ -2,13 +2,17 @@
 /*
  * advance.c - how an operation is cut into chunks and goes on
  *
- *   held back by its stream -> started -> chunks, a window of them -> done
+ *   held back -> started -> chunks, a window of them -> unsent no more -> done
  *
  * A chunk is one request: a piece of the operands that is brought to the
- * backend's reach (in place in a buffer; pinned and granted; copied), sent,
- * and taken back. Runs on any thread that has the operation busy; the lock is
- * dropped while memory is pinned or copied. Must never wait for another
- * operation: what can not go on now is kicked when that has changed.
+ * backend's reach (chunk.c), sent, and taken back. Runs on any thread that has
+ * the operation busy; the lock is dropped while memory is pinned or copied. Must
+ * never wait for another operation: what can not go on now is kicked when that
+ * has changed.
+ *
+ * An operation is held back until the one before it in its stream is all in
+ * batches: then the backend keeps the order. It waits for earlier ones to be
+ * done only where the library itself reads or writes memory that they use.
  *
  * When grants or pages are scarce, an operation with chunks in flight tries
  * smaller ones later; one without waits ("starved") for one of others to
@@ -16,26 +20,29 @@
  * it tries smaller ones at once, down to copying through staging memory.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "internal.h"
 
+static bool is_cheap(const struct vgpu_op *op)
+{
+	return !op->nr_operands;
+}
+
 void op_kick(struct vgpu_op *op)
 {
+	struct vgpu_device *dev = op->dev;
+
+	if (!op->kick)
+		list_add_tail(is_cheap(op) ? &dev->cheap : &dev->kicked,
+			      &op->knode);
 	op->kick = true;
+	if (is_cheap(op))
+		return;
 	if (op->waiters)
 		dev_wake_op(op);
 	else
-		dev_notify(op->dev);
-}
-
-/* Those that an earlier operation of the stream may have kept from going on. */
-void op_kick_held(struct vgpu_device *dev, uint16_t stream)
-{
-	struct vgpu_op *op;
-
-	list_for_each(op, &dev->ops)
-		if (op->stream == stream && (!op->started || op->fence))
-			op_kick(op);
+		dev_notify(dev);
 }
 
 void dev_kick_starved(struct vgpu_device *dev)
@@ -49,14 +56,29 @@ void dev_kick_starved(struct vgpu_device *dev)
 			op_kick(op);
 }
 
-/* The oldest one that nobody waits for and nobody works on. */
-struct vgpu_op *op_next_kicked(struct vgpu_device *dev)
+void dev_kick_combined(struct vgpu_device *dev)
 {
 	struct vgpu_op *op;
 
+	if (!dev->combine_held)
+		return;
+	dev->combine_held = false;
 	list_for_each(op, &dev->ops)
-		if (op->kick && !op->busy && !op->waiters)
+		if (op->unsent)
+			op_kick(op);
+}
+
+/* One that nobody waits for and nobody works on. */
+struct vgpu_op *op_next_kicked(struct vgpu_device *dev)
+{
+	struct list *at;
+
+	for (at = dev->kicked.next; at != &dev->kicked; at = at->next) {
+		struct vgpu_op *op = container_of(at, struct vgpu_op, knode);
+
+		if (!op->busy && !op->waiters)
 			return op;
+	}
 	return NULL;
 }
 
@@ -66,147 +88,99 @@ static bool overlap(const struct vgpu_op *x, unsigned int i,
 	uintptr_t px = (uintptr_t)x->operand[i].ptr;
 	uintptr_t py = (uintptr_t)y->operand[j].ptr;
 
-	return px < py + y->n * sizeof(float) && py < px + x->n * sizeof(float);
+	return px < py + y->n * y->unit && py < px + x->n * x->unit;
 }
 
-/* Does the later operation care whether the earlier one is done? */
-static bool depends(const struct vgpu_op *later, const struct vgpu_op *earlier)
+/* The library reads or writes it, not the backend. */
+static bool is_copied(const struct vgpu_op *op, unsigned int operand)
 {
-	unsigned int i;
-
-	if (later->fence)
-		return true;
-	if (earlier->fence)
-		return false;
-	for (i = 0; i < NR_OPERANDS; i++)
-		if (overlap(earlier, OPERAND_C, later, i) ||
-		    overlap(earlier, i, later, OPERAND_C))
-			return true;
-	return false;
+	return op->copy && !op->operand[operand].buf;
 }
 
-/* All of it is in the ring, in place: the backend keeps the order. */
-static bool in_the_ring(const struct vgpu_op *op)
+/*
+ * What the library brings home when the earlier one is done must be there; and
+ * what the library reads to start the later one must be written.
+ */
+static bool needs_done(const struct vgpu_op *later,
+		       const struct vgpu_op *earlier)
 {
-	unsigned int i;
+	unsigned int i, j;
 
-	if (!op->direct || op->next < op->n)
-		return false;
-	for (i = 0; i < WINDOW; i++)
-		if (op->chunk[i].state == CHUNK_READY || op->chunk[i].sending)
-			return false;
-	return true;
+	for (j = 0; j < earlier->nr_operands; j++)
+		for (i = 0; i < later->nr_operands; i++)
+			if (earlier->operand[j].output &&
+			    overlap(earlier, j, later, i) &&
+			    (is_copied(earlier, j) ||
+			     (is_copied(later, i) &&
+			      !later->operand[i].output)))
+				return true;
+	return later->after_all;
 }
 
 static bool held_back(const struct vgpu_op *op)
 {
-	const struct vgpu_op *earlier;
+	struct stream *st = op->stream;
+	struct list *at = op->snode.prev;
 
-	list_for_each(earlier, &op->dev->ops) {
-		if (earlier == op)
-			break;
-		if (earlier->stream == op->stream && depends(op, earlier) &&
-		    !(op->direct && in_the_ring(earlier)))
+	/* They start in order: this one speaks for all before it. */
+	if (at != &st->ops && container_of(at, struct vgpu_op, snode)->unsent)
+		return true;
+	if (op->ends && op->ends->unsent)
+		return true;
+	if (op->event && op->event->unsent.next != &op->evnode)
+		return true;
+	for (; op->nr_operands && at != &st->ops; at = at->prev)
+		if (needs_done(op, container_of(at, struct vgpu_op, snode)))
 			return true;
-	}
 	return false;
 }
 
-static unsigned char *piece(const struct chunk *chunk, unsigned int operand)
+/* All of it is in batches: what waited for that may go on. */
+static void op_sent(struct vgpu_op *op)
 {
-	return chunk->op->operand[operand].ptr + chunk->first * sizeof(float);
-}
+	struct stream *st = op->stream;
+	struct list *next = op->snode.next;
+	unsigned int i;
 
-/* Gives pinned memory back; the first error, if any. */
-static int chunk_unpin(struct chunk *chunk)
-{
-	int err, ret = 0;
-
-	while (chunk->nr_handles) {
-		err = dev_free_handle(chunk->op->dev,
-				      chunk->handles[--chunk->nr_handles]);
-		if (!ret)
-			ret = err;
+	op->unsent = false;
+	st->unsent--;
+	if (next != &st->ops)
+		op_kick(container_of(next, struct vgpu_op, snode));
+	if (op->event) {
+		list_del(&op->evnode);
+		next = op->event->unsent.next;
+		if (next != &op->event->unsent)
+			op_kick(container_of(next, struct vgpu_op, evnode));
 	}
-	return ret;
-}
+	for (i = 0; i < op->nr_objects; i++) {
+		struct object *obj = op->objects[i];
 
-static int chunk_pin(struct chunk *chunk, unsigned int i)
-{
-	struct vgpufront_operand *to = chunk->sqe.builtin.operand;
-	struct vgpu_op *op = chunk->op;
-	struct vgpufront_buffer_register req = {
-		.addr = (uintptr_t)piece(chunk, i),
-		.size = chunk->count * sizeof(float),
-		.flags = i == OPERAND_C ? 0 : VGPUFRONT_BUFFER_READ_ONLY,
-	};
-	unsigned int j;
-	int err;
-
-	/* The output is first: an input that is the same memory shares it. */
-	for (j = NR_OPERANDS - 1; j > i; j--) {
-		if (op->operand[j].ptr == op->operand[i].ptr) {
-			to[i].handle = to[j].handle;
-			return 0;
-		}
+		if (!--obj->unsent && obj->ender)
+			op_kick(obj->ender);
 	}
-	err = dev_ioctl(op->dev, VGPUFRONT_IOC_BUFFER_REGISTER, &req);
-	if (err)
-		return err;
-	to[i].handle = req.handle;
-	chunk->handles[chunk->nr_handles++] = req.handle;
-	return 0;
 }
 
-/* Without the lock: makes the operands known to the backend. */
-static int chunk_bring(struct chunk *chunk)
+void op_queued(struct vgpu_op *op)
 {
-	struct vgpufront_operand *to = chunk->sqe.builtin.operand;
-	struct iovec user[2], staging[2];
-	struct vgpu_op *op = chunk->op;
-	unsigned int i, nr = 0;
-	int err;
+	unsigned int i;
 
-	for (i = NR_OPERANDS; i-- > 0;) {
-		struct vgpu_buffer *buf = op->operand[i].buf;
-		size_t size = chunk->count * sizeof(float);
-		unsigned char *at;
-		uint64_t offset;
-
-		to[i].count = (uint32_t)chunk->count;
-		if (buf) {
-			to[i].handle = buf->handle;
-			to[i].offset = (size_t)(piece(chunk, i) - buf->ptr);
-		} else if (op->copy) {
-			at = run_operand(&chunk->run, i, &offset);
-			to[i].handle = chunk->run.arena->handle;
-			to[i].offset = offset;
-			if (i == OPERAND_C)
-				continue;
-			user[nr] = (struct iovec){piece(chunk, i), size};
-			staging[nr++] = (struct iovec){at, size};
-		} else {
-			err = chunk_pin(chunk, i);
-			if (err)
-				return err;
-		}
-	}
-	return staging_in(op->dev, user, staging, nr);
+	if (!op->unsent || !op->started || (op->next < op->n && !op->result))
+		return;
+	for (i = 0; i < WINDOW; i++)
+		if (op->chunk[i].state == CHUNK_STARTING ||
+		    op->chunk[i].state == CHUNK_READY)
+			return;
+	op_sent(op);
 }
 
-/* Without the lock: brings the output home. */
-static int chunk_take(struct chunk *chunk)
+void chunk_done(struct chunk *chunk, int result, uint64_t time_ns,
+		uint64_t value)
 {
-	struct iovec user, staging;
-	struct vgpu_op *op = chunk->op;
-	uint64_t offset;
-
-	if (!chunk->run.arena || op->operand[OPERAND_C].buf)
-		return 0;
-	user.iov_base = piece(chunk, OPERAND_C);
-	staging.iov_base = run_operand(&chunk->run, OPERAND_C, &offset);
-	user.iov_len = staging.iov_len = chunk->count * sizeof(float);
-	return staging_out(op->dev, &user, &staging);
+	chunk->state = CHUNK_DONE;
+	chunk->result = result;
+	chunk->time_ns = time_ns;
+	chunk->value = value;
+	op_kick(chunk->op);
 }
 
 static void chunk_release(struct chunk *chunk)
@@ -219,35 +193,57 @@ static void chunk_release(struct chunk *chunk)
 	op->dev->holding -= !op->direct;
 }
 
-static void chunk_finish(struct chunk *chunk)
+static int chunk_home(struct chunk *chunk)
 {
-	struct vgpu_op *op = chunk->op;
+	struct vgpu_device *dev = chunk->op->dev;
 	int err = chunk->result, unpin_err;
 
-	chunk->state = CHUNK_FINISHING;
-	pthread_mutex_unlock(&op->dev->lock);
+	pthread_mutex_unlock(&dev->lock);
 	if (!err)
 		err = chunk_take(chunk);
 	unpin_err = chunk_unpin(chunk);
-	if (!err)
-		err = unpin_err;
-	pthread_mutex_lock(&op->dev->lock);
+	pthread_mutex_lock(&dev->lock);
+	return err ? err : unpin_err;
+}
+
+static void chunk_finish(struct chunk *chunk)
+{
+	struct vgpu_op *op = chunk->op;
+	int err = chunk->result;
+
+	chunk->state = CHUNK_FINISHING;
+	if (!is_cheap(op))
+		err = chunk_home(chunk);
 	if (!op->result)
 		op->result = err;
 	op->time_ns += chunk->time_ns;
+	op->value = chunk->value;
 	op->dev->releases++;
 	chunk_release(chunk);
 	dev_kick_starved(op->dev);
 }
 
-static void chunk_queue(struct chunk *chunk)
+static int chunk_memory(struct vgpu_op *op, struct chunk *chunk)
 {
-	struct vgpu_device *dev = chunk->op->dev;
+	struct vgpu_device *dev = op->dev;
+	size_t room;
+	int err;
 
-	chunk->state = CHUNK_READY;
-	chunk->next = NULL;
-	*dev->pending_tail = chunk;
-	dev->pending_tail = &chunk->next;
+	if (op->copy && !op->direct) {
+		err = run_get(dev, pages_of(chunk->count * op->unit),
+			      op->nr_operands, &chunk->run);
+		if (err)
+			return err;
+		room = chunk->run.pages * (size_t)PAGE / op->unit;
+		if (chunk->count > room)
+			chunk->count = room;
+	}
+	pthread_mutex_unlock(&dev->lock);
+	err = chunk_bring(chunk);
+	if (err)
+		chunk_unpin(chunk);
+	pthread_mutex_lock(&dev->lock);
+	return err;
 }
 
 static int chunk_start(struct vgpu_op *op, struct chunk *chunk)
@@ -260,28 +256,13 @@ static int chunk_start(struct vgpu_op *op, struct chunk *chunk)
 	chunk->first = op->next;
 	chunk->count = left < op->chunk_elems ? left : op->chunk_elems;
 	chunk->nr_handles = 0;
-	chunk->sqe = (struct vgpufront_sqe){
-		.user_data = (uintptr_t)chunk,
-		.op = op->fence ? VGPUFRONT_OP_FENCE : VGPUFRONT_OP_BUILTIN,
-		.stream = op->stream,
-	};
+	chunk->sqe = op->sqe;
+	if (!op->quiet)
+		chunk->sqe.user_data = (uintptr_t)chunk;
 	op->active++;
 	dev->holding += !op->direct;
-	if (op->copy && !op->direct) {
-		err = run_get(dev, pages_of(chunk->count * sizeof(float)),
-			      &chunk->run);
-		left = chunk->run.pages * (size_t)(PAGE / sizeof(float));
-		if (!err && chunk->count > left)
-			chunk->count = left;
-	}
-	if (!err && !op->fence) {
-		chunk->sqe.builtin.kernel = wire_kernel_vector_add;
-		pthread_mutex_unlock(&dev->lock);
-		err = chunk_bring(chunk);
-		if (err)
-			chunk_unpin(chunk);
-		pthread_mutex_lock(&dev->lock);
-	}
+	if (!is_cheap(op))
+		err = chunk_memory(op, chunk);
 	if (err) {
 		chunk_release(chunk);
 		/* Who starves waits for a chunk; there may be none but this. */
@@ -290,7 +271,7 @@ static int chunk_start(struct vgpu_op *op, struct chunk *chunk)
 		return err;
 	}
 	op->next += chunk->count;
-	chunk_queue(chunk);
+	queue_chunk(chunk);
 	return 0;
 }
 
@@ -300,16 +281,23 @@ static bool scarce(int err)
 	       err == -EDQUOT || err == -E2BIG || err == -EAGAIN;
 }
 
+/* Where its memory is read or written by the library, the order is another. */
+static void op_copies(struct vgpu_op *op)
+{
+	op->copy = true;
+	op->chunk_elems = COPY_MAX / op->unit;
+	op->started = false;
+}
+
 static bool op_shrink(struct vgpu_op *op)
 {
 	if (op->copy)
 		return false;
-	if (op->chunk_elems > CHUNK_MIN) {
+	/* No smaller ones than a page are tried. */
+	if (op->chunk_elems > PAGE / op->unit)
 		op->chunk_elems /= 2;
-		return true;
-	}
-	op->copy = true;
-	op->chunk_elems = COPY_MAX / sizeof(float);
+	else
+		op_copies(op);
 	return true;
 }
 
@@ -323,8 +311,7 @@ static bool op_adapt(struct vgpu_op *op, int err, unsigned int releases)
 
 	if (err == -EFAULT && !op->copy) {
 		/* Of a kind that can not be pinned, or not there: copying tells. */
-		op->copy = true;
-		op->chunk_elems = COPY_MAX / sizeof(float);
+		op_copies(op);
 		return true;
 	}
 	if (scarce(err) && err != -E2BIG && !op->active) {
@@ -335,7 +322,7 @@ static bool op_adapt(struct vgpu_op *op, int err, unsigned int releases)
 	}
 	if (scarce(err) && (op->active || op->starved)) {
 		/* Later, with less. */
-		if (!op->copy && op->chunk_elems > CHUNK_MIN)
+		if (!op->copy && op->chunk_elems > PAGE / op->unit)
 			op->chunk_elems /= 2;
 		return false;
 	}
@@ -354,6 +341,19 @@ static struct chunk *chunk_free(struct vgpu_op *op)
 	return &op->chunk[i];
 }
 
+/* What a leader sends now is on its way: nothing may overtake it. */
+static bool may_start(struct vgpu_op *op)
+{
+	if (op->dev->combining) {
+		op->dev->combine_held = true;
+		return false;
+	}
+	if (!op->started && held_back(op))
+		return false;
+	op->started = true;
+	return true;
+}
+
 static void start_chunks(struct vgpu_op *op)
 {
 	struct vgpu_device *dev = op->dev;
@@ -364,10 +364,7 @@ static void start_chunks(struct vgpu_op *op)
 		op->starved = false;
 		dev->starved--;
 	}
-	if (!op->started && held_back(op))
-		return;
-	op->started = true;
-	while (op->next < op->n && !op->result) {
+	while (op->next < op->n && !op->result && may_start(op)) {
 		op->result = dev_lost(dev);
 		if (op->result || op->active >= WINDOW ||
 		    (op->active && dev->starved))
@@ -388,48 +385,110 @@ static void finish_chunks(struct vgpu_op *op)
 			chunk_finish(&op->chunk[i]);
 }
 
-/* A fence's own answer may be seen before those of what it waits for. */
-static bool fence_waits(const struct vgpu_op *fence)
+/* Nothing is left to do for it. */
+static bool is_over(const struct vgpu_op *op)
 {
-	const struct vgpu_op *earlier;
+	return !op->active && (op->result || op->next == op->n);
+}
 
-	list_for_each(earlier, &fence->dev->ops) {
-		if (earlier == fence)
-			break;
-		if (earlier->stream == fence->stream)
-			return true;
+/*
+ * Operations are done in the stream's order, as their work is: who learns of a
+ * fence or a mark knows that what was copied before is at home. A quiet one only
+ * has to be sent.
+ */
+static bool may_complete(const struct vgpu_op *op)
+{
+	return is_over(op) && (op->quiet || op->snode.prev == &op->stream->ops);
+}
+
+/* Those whose turn may have come with the end of an operation of the stream. */
+static void kick_stream(struct stream *st)
+{
+	struct list *at = st->ops.next;
+	struct vgpu_op *op = container_of(at, struct vgpu_op, snode);
+
+	if (at != &st->ops && is_over(op))
+		op_kick(op);
+	for (; st->unsent && at != &st->ops; at = at->next) {
+		op = container_of(at, struct vgpu_op, snode);
+		if (op->unsent) {
+			op_kick(op);
+			return;
+		}
 	}
-	return false;
+}
+
+/* What follows for the object that the operation was about. */
+static void op_conclude(struct vgpu_op *op)
+{
+	unsigned int i;
+
+	for (i = 0; i < op->nr_operands; i++)
+		if (op->operand[i].buf)
+			op->operand[i].buf->users--;
+	if (op->kind == OP_FENCE && op->failure.err)
+		op->result = op->failure.err;
+	if (op->detached && op->result)
+		stream_fail(op->stream, op->position, op->result);
+	if (op->sqe.op == VGPUFRONT_OP_MEM_ALLOC)
+		mem_allocated(
+			container_of(op->objects[0], struct vgpu_mem, obj), op);
+	else if (op->sqe.op == VGPUFRONT_OP_EVENT_RECORD)
+		event_recorded(op->event, op);
+	else if (op->ends)
+		object_ended(op->ends);
+	while (op->nr_objects)
+		object_put(op->objects[--op->nr_objects]);
 }
 
 static void op_complete(struct vgpu_op *op)
 {
 	struct vgpu_device *dev = op->dev;
-	unsigned int i;
+	struct stream *st = op->stream;
 
+	if (op->unsent)
+		op_sent(op);
 	list_del(&op->node);
-	for (i = 0; i < NR_OPERANDS; i++)
-		if (op->operand[i].buf)
-			op->operand[i].buf->users--;
-	op_kick_held(dev, op->stream);
+	list_del(&op->snode);
+	op_conclude(op);
+	kick_stream(st);
 	dev->finished += op->async;
 	dev_wake_op(op);
 	if (op->async)
 		dev_notify(dev);
+	if (op->detached && !op->waiters) {
+		free(op);
+		return;
+	}
 	/* The last access: whoever reads it may free the operation. */
 	__atomic_store_n(&op->done, true, __ATOMIC_RELEASE);
 }
 
-void op_advance(struct vgpu_op *op)
+static void advance(struct vgpu_op *op)
 {
 	op->busy = true;
 	while (op->kick) {
 		op->kick = false;
+		list_del(&op->knode);
 		finish_chunks(op);
 		start_chunks(op);
 	}
 	op->busy = false;
-	if (!op->active && (op->result || op->next == op->n) &&
-	    !(op->fence && fence_waits(op)))
+	op_queued(op);
+	if (may_complete(op))
 		op_complete(op);
+}
+
+void op_advance(struct vgpu_op *op)
+{
+	struct vgpu_device *dev = op->dev;
+
+	advance(op);
+	dev_run_cheap(dev);
+}
+
+void dev_run_cheap(struct vgpu_device *dev)
+{
+	while (!list_empty(&dev->cheap))
+		advance(container_of(dev->cheap.next, struct vgpu_op, knode));
 }

@@ -16,23 +16,21 @@ static struct vgpu_buffer *buffer_new(struct vgpu_device *dev, size_t size)
 
 	if (!buf)
 		return NULL;
-	list_init(&buf->node);
-	buf->dev = dev;
+	object_init(&buf->obj, dev, OBJECT_BUFFER);
 	buf->size = size;
 	return buf;
 }
 
 static void buffer_publish(struct vgpu_buffer *buf)
 {
-	pthread_mutex_lock(&buf->dev->lock);
-	list_add_tail(&buf->dev->buffers, &buf->node);
-	pthread_mutex_unlock(&buf->dev->lock);
+	pthread_mutex_lock(&buf->obj.dev->lock);
+	list_add_tail(&buf->obj.dev->buffers, &buf->obj.node);
+	pthread_mutex_unlock(&buf->obj.dev->lock);
 }
 
 VISIBLE int vgpu_buffer_alloc(struct vgpu_device *dev, size_t size,
 			      struct vgpu_buffer **out)
 {
-	struct vgpufront_buffer_alloc req = {.size = size};
 	struct vgpu_buffer *buf;
 	void *ptr;
 	int err;
@@ -44,23 +42,16 @@ VISIBLE int vgpu_buffer_alloc(struct vgpu_device *dev, size_t size,
 	buf = buffer_new(dev, size);
 	if (!buf)
 		return -ENOMEM;
-	err = dev_ioctl(dev, VGPUFRONT_IOC_BUFFER_ALLOC, &req);
-	if (err)
-		goto free;
-	buf->mapped = (size + PAGE - 1) / PAGE * PAGE;
-	err = sys_mmap(dev->fd, buf->mapped, req.mmap_offset, &ptr);
+	err = dev_alloc_pages(dev, size, &buf->obj.handle, &ptr);
 	if (err) {
-		dev_free_handle(dev, req.handle);
-		goto free;
+		free(buf);
+		return err;
 	}
+	buf->mapped = pages_of(size) * (size_t)PAGE;
 	buf->ptr = ptr;
-	buf->handle = req.handle;
 	buffer_publish(buf);
 	*out = buf;
 	return 0;
-free:
-	free(buf);
-	return err;
 }
 
 VISIBLE int vgpu_buffer_register(struct vgpu_device *dev, void *addr,
@@ -90,31 +81,47 @@ VISIBLE int vgpu_buffer_register(struct vgpu_device *dev, void *addr,
 		return err;
 	}
 	buf->ptr = addr;
-	buf->handle = req.handle;
+	buf->obj.handle = req.handle;
 	buf->flags = flags;
 	buffer_publish(buf);
 	*out = buf;
 	return 0;
 }
 
+/* Sends what may name it; nothing will any more. */
+static int buffer_hide(struct vgpu_buffer *buf)
+{
+	struct vgpu_device *dev = buf->obj.dev;
+	int err = 0;
+
+	dev_lock(dev);
+	if (!buf->users && !buf->obj.unsent)
+		dev_flush(dev);
+	if (buf->users || buf->obj.unsent)
+		err = -EBUSY;
+	else
+		list_del(&buf->obj.node);
+	dev_unlock(dev);
+	return err;
+}
+
 static int buffer_drop(struct vgpu_buffer *buf, bool allocated)
 {
-	struct vgpu_device *dev;
 	int err;
 
 	if (!buf)
 		return 0;
 	if (!buf->mapped == allocated)
 		return -EINVAL;
-	dev = buf->dev;
-	pthread_mutex_lock(&dev->lock);
-	if (buf->users) {
-		pthread_mutex_unlock(&dev->lock);
-		return -EBUSY;
+	err = buffer_hide(buf);
+	if (err)
+		return err;
+	err = dev_free_handle(buf->obj.dev, buf->obj.handle);
+	if (err == -EBUSY) {
+		/* Requests that nobody waits for use it. */
+		buffer_publish(buf);
+		return err;
 	}
-	list_del(&buf->node);
-	pthread_mutex_unlock(&dev->lock);
-	err = dev_free_handle(dev, buf->handle);
 	if (buf->mapped)
 		sys_munmap(buf->ptr, buf->mapped);
 	free(buf);
@@ -141,26 +148,49 @@ VISIBLE size_t vgpu_buffer_size(const struct vgpu_buffer *buf)
 	return buf->size;
 }
 
+/* For lists of them: the object is the first member. */
+#define for_each_buffer(buf, dev)                                              \
+	for (buf = (void *)(dev)->buffers.next;                                \
+	     (struct list *)(void *)buf != &(dev)->buffers;                    \
+	     buf = (void *)buf->obj.node.next)
+
 /*
- * The buffer that size bytes at ptr lie wholly in, element by element. One that
- * is only an input does for an output where there is no other.
+ * The buffer that size bytes at ptr lie wholly in, at a multiple of align. One
+ * that is only an input does for an output where there is no other.
  */
 struct vgpu_buffer *buffer_find(struct vgpu_device *dev, const void *ptr,
-				size_t size, bool output)
+				size_t size, unsigned int align, bool output)
 {
 	struct vgpu_buffer *buf, *read_only = NULL;
 
-	list_for_each(buf, &dev->buffers) {
+	for_each_buffer(buf, dev)
+	{
 		size_t offset = (uintptr_t)ptr - (uintptr_t)buf->ptr;
 
 		if (offset > buf->size || size > buf->size - offset ||
-		    offset % 4)
+		    offset % align)
 			continue;
 		if (!output || !(buf->flags & VGPU_BUFFER_READ_ONLY))
 			return buf;
 		read_only = buf;
 	}
 	return read_only;
+}
+
+/* Does any byte lie in a buffer, so that work nobody waits for may write it? */
+bool buffer_touched(struct vgpu_device *dev, const void *ptr, size_t size)
+{
+	uintptr_t at = (uintptr_t)ptr;
+	struct vgpu_buffer *buf;
+
+	for_each_buffer(buf, dev)
+	{
+		uintptr_t start = (uintptr_t)buf->ptr;
+
+		if (at < start + buf->size && start < at + size)
+			return true;
+	}
+	return false;
 }
 
 /* With the device closing and all operations done. */
@@ -170,7 +200,7 @@ void buffers_destroy(struct vgpu_device *dev)
 		struct vgpu_buffer *buf = (void *)dev->buffers.next;
 
 		/* The kernel takes the pages back when it closes the file. */
-		list_del(&buf->node);
+		list_del(&buf->obj.node);
 		if (buf->mapped)
 			sys_munmap(buf->ptr, buf->mapped);
 		free(buf);

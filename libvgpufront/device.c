@@ -34,9 +34,44 @@ int dev_free_handle(struct vgpu_device *dev, uint32_t handle)
 	return dev_ioctl(dev, VGPUFRONT_IOC_BUFFER_FREE, &req);
 }
 
+int dev_alloc_pages(struct vgpu_device *dev, uint64_t size, uint32_t *handle,
+		    void **ptr)
+{
+	struct vgpufront_buffer_alloc req = {.size = size};
+	int err;
+
+	err = dev_ioctl(dev, VGPUFRONT_IOC_BUFFER_ALLOC, &req);
+	if (err)
+		return err;
+	err = sys_mmap(dev->fd, pages_of(size) * (size_t)PAGE, req.mmap_offset,
+		       ptr);
+	if (err)
+		dev_free_handle(dev, req.handle);
+	*handle = req.handle;
+	return err;
+}
+
 int dev_lost(const struct vgpu_device *dev)
 {
 	return dev->closing ? -ECANCELED : dev->lost;
+}
+
+void dev_lock(struct vgpu_device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (dev->shared)
+		return;
+	if (!dev->owned) {
+		dev->owned = true;
+		dev->owner = pthread_self();
+	} else if (!pthread_equal(dev->owner, pthread_self())) {
+		dev->shared = true;
+	}
+}
+
+void dev_unlock(struct vgpu_device *dev)
+{
+	pthread_mutex_unlock(&dev->lock);
 }
 
 VISIBLE int vgpu_open(const char *path, struct vgpu_device **out)
@@ -52,8 +87,16 @@ VISIBLE int vgpu_open(const char *path, struct vgpu_device **out)
 		return -ENOMEM;
 	dev->epoll_fd = dev->event_fd = -1;
 	dev->max_arenas = MAX_ARENAS;
-	dev->pending_tail = &dev->pending;
+	dev->batches = calloc(BATCHES, sizeof(*dev->batches));
+	if (!dev->batches) {
+		err = -ENOMEM;
+		goto free;
+	}
+	queue_init(dev);
 	list_init(&dev->ops);
+	list_init(&dev->kicked);
+	list_init(&dev->cheap);
+	list_init(&dev->objects);
 	list_init(&dev->buffers);
 	list_init(&dev->waiters);
 	dev->fd = sys_open(path ? path : DEFAULT_PATH);
@@ -67,11 +110,13 @@ VISIBLE int vgpu_open(const char *path, struct vgpu_device **out)
 	if (err)
 		goto close;
 	pthread_mutex_init(&dev->lock, NULL);
+	pthread_cond_init(&dev->moved, NULL);
 	*out = dev;
 	return 0;
 close:
 	sys_close(dev->fd);
 free:
+	free(dev->batches);
 	free(dev);
 	return err;
 }
@@ -82,21 +127,28 @@ VISIBLE void vgpu_close(struct vgpu_device *dev)
 
 	if (!dev)
 		return;
-	pthread_mutex_lock(&dev->lock);
+	dev_lock(dev);
 	dev->closing = true;
-	dev_drop_pending(dev, -ECANCELED);
+	queue_drop(dev, -ECANCELED);
 	list_for_each(op, &dev->ops)
 		op_kick(op);
+	dev_run_cheap(dev);
 	dev_wait(dev, NULL, -1);
-	pthread_mutex_unlock(&dev->lock);
+	dev->closing = false;
+	streams_quiesce(dev);
+	dev_unlock(dev);
+	objects_destroy(dev);
 	buffers_destroy(dev);
 	staging_destroy(dev);
+	streams_destroy(dev);
 	if (dev->epoll_fd >= 0) {
 		close(dev->epoll_fd);
 		close(dev->event_fd);
 	}
 	sys_close(dev->fd);
+	pthread_cond_destroy(&dev->moved);
 	pthread_mutex_destroy(&dev->lock);
+	free(dev->batches);
 	free(dev);
 }
 
@@ -127,6 +179,8 @@ VISIBLE int vgpu_get_info(struct vgpu_device *dev, struct vgpu_device_info *out)
 		.devid = in.devid,
 		.ring_slots = in.ring_slots,
 		.nr_buffers = in.nr_buffers,
+		.nr_objects = in.nr_objects,
+		.launches = in.launches,
 		.max_buffer_size = (uint64_t)in.max_buffer_pages * PAGE,
 		.mem_total = in.mem_total ? in.mem_total : in.gpu_memory,
 		.mem_free = in.mem_free,
@@ -206,7 +260,7 @@ void dev_notify(struct vgpu_device *dev)
 void dev_watch_room(struct vgpu_device *dev)
 {
 	struct epoll_event event = {.events = EPOLLIN};
-	bool room = dev->pending && !dev->inflight;
+	bool room = dev_unsent(dev) && !dev->inflight && !dev->batching;
 
 	if (dev->epoll_fd < 0 || dev->watches_room == room)
 		return;
@@ -217,20 +271,27 @@ void dev_watch_room(struct vgpu_device *dev)
 	(void)epoll_ctl(dev->epoll_fd, EPOLL_CTL_MOD, dev->fd, &event);
 }
 
-VISIBLE int vgpu_process(struct vgpu_device *dev)
+void dev_progress(struct vgpu_device *dev)
 {
 	struct vgpu_op *op;
-	eventfd_t count;
-	int ret;
 
-	pthread_mutex_lock(&dev->lock);
 	/* Also with nothing in flight: it tells when the device is lost. */
 	if (!dev->leader)
-		dev_enter(dev, true, 0);
+		dev_enter(dev, true, true, 0);
+	dev_submit(dev);
 	while ((op = op_next_kicked(dev))) {
 		op_advance(op);
 		dev_submit(dev);
 	}
+}
+
+VISIBLE int vgpu_process(struct vgpu_device *dev)
+{
+	eventfd_t count;
+	int ret;
+
+	dev_lock(dev);
+	dev_progress(dev);
 	/* Nothing is left; what comes later notifies again. */
 	if (dev->event_fd >= 0)
 		(void)eventfd_read(dev->event_fd, &count);
@@ -239,6 +300,27 @@ VISIBLE int vgpu_process(struct vgpu_device *dev)
 	if (!ret && dev->lost)
 		ret = dev->lost;
 	dev_wake_next(dev);
-	pthread_mutex_unlock(&dev->lock);
+	dev_unlock(dev);
 	return ret;
+}
+
+VISIBLE void vgpu_batch_begin(struct vgpu_device *dev)
+{
+	dev_lock(dev);
+	dev->batching++;
+	dev_unlock(dev);
+}
+
+VISIBLE int vgpu_batch_end(struct vgpu_device *dev)
+{
+	int err = -EINVAL;
+
+	dev_lock(dev);
+	if (dev->batching) {
+		dev->batching--;
+		err = dev->batching ? dev_lost(dev) : dev_flush(dev);
+		dev_submit_unless_batching(dev);
+	}
+	dev_unlock(dev);
+	return err;
 }

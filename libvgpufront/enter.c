@@ -1,38 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * enter.c - the one ioctl that submits and reaps, and who calls it when
+ * enter.c - the one ioctl that submits and reaps; who reaps and who waits
  *
- * Owns dev->pending, dev->inflight, the leader and the waiters. Runs on any
- * thread with the device's lock, which it drops for the ioctl alone. Must never
- * have two threads reap at once: a thread in the kernel would not learn that
- * another one took its completion.
+ * Owns dev->inflight, the leader and the waiters. Runs on any thread with the
+ * device's lock, which it drops for the ioctl alone. Must never have two threads
+ * reap at once: a thread in the kernel would not learn that another one took its
+ * completion.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "internal.h"
 
 #define NS_PER_S 1000000000ll
-
-static void chunk_done(struct chunk *chunk, int result, uint64_t time_ns)
-{
-	chunk->state = CHUNK_DONE;
-	chunk->result = result;
-	chunk->time_ns = time_ns;
-	op_kick(chunk->op);
-}
-
-/* What was not sent yet is finished with err. */
-void dev_drop_pending(struct vgpu_device *dev, int err)
-{
-	struct chunk *chunk;
-
-	while ((chunk = dev->pending)) {
-		dev->pending = chunk->next;
-		chunk_done(chunk, err, 0);
-	}
-	dev->pending_tail = &dev->pending;
-}
 
 /*
  * The kernel will answer nothing any more. Where it said so without anything
@@ -46,7 +27,6 @@ static void dev_fail(struct vgpu_device *dev, int err, bool sent_too)
 
 	if (!dev->lost)
 		dev->lost = err;
-	dev_drop_pending(dev, err);
 	if (!sent_too)
 		return;
 	list_for_each(op, &dev->ops) {
@@ -55,118 +35,79 @@ static void dev_fail(struct vgpu_device *dev, int err, bool sent_too)
 			if (chunk->state != CHUNK_SENT || chunk->sending)
 				continue;
 			dev->inflight--;
-			chunk_done(chunk, err, 0);
+			chunk_done(chunk, err, 0, 0);
 		}
 	}
 }
 
 static void reaped(struct vgpu_device *dev, const struct vgpufront_cqe *cqe)
 {
-	struct chunk *chunk = (struct chunk *)(uintptr_t)cqe->user_data;
-
-	dev->inflight--;
 	if (cqe->result == -ENODEV && !dev->lost)
 		dev->lost = -ENODEV;
-	chunk_done(chunk, cqe->result, cqe->time_ns);
-}
-
-static void push_front(struct vgpu_device *dev, struct chunk *chunk)
-{
-	chunk->state = CHUNK_READY;
-	chunk->next = dev->pending;
-	dev->pending = chunk;
-	if (!chunk->next)
-		dev->pending_tail = &chunk->next;
-}
-
-static struct chunk *pop_front(struct vgpu_device *dev)
-{
-	struct chunk *chunk = dev->pending;
-
-	dev->pending = chunk->next;
-	if (!dev->pending)
-		dev->pending_tail = &dev->pending;
-	chunk->state = CHUNK_SENT;
-	return chunk;
-}
-
-/*
- * A chunk being sent may be answered, and its answer reaped by the leader,
- * before the sender has the lock back: "sending" keeps the operation alive.
- */
-static unsigned int take_batch(struct vgpu_device *dev,
-			       struct vgpufront_sqe *sqes, struct chunk **batch)
-{
-	unsigned int nr;
-
-	for (nr = 0; nr < BATCH && dev->pending; nr++) {
-		batch[nr] = pop_front(dev);
-		batch[nr]->sending = true;
-		sqes[nr] = batch[nr]->sqe;
+	/* Odd: a quiet request that the module refused. */
+	if (cqe->user_data & 1) {
+		stream_refused(dev, cqe->user_data, cqe->result);
+		return;
 	}
-	dev->inflight += nr;
-	return nr;
+	dev->inflight--;
+	chunk_done((struct chunk *)(uintptr_t)cqe->user_data, cqe->result,
+		   cqe->time_ns, cqe->value);
 }
 
-static void settle_batch(struct vgpu_device *dev, struct chunk **batch,
-			 unsigned int nr, unsigned int submitted)
+/* A second thread that came meanwhile may go on. */
+static void settle(struct vgpu_device *dev, struct batch *batch,
+		   unsigned int submitted)
 {
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		batch[i]->sending = false;
-	for (i = nr; i-- > submitted;) {
-		dev->inflight--;
-		push_front(dev, batch[i]);
-	}
-	for (i = 0; i < submitted; i++) {
-		if (batch[i]->state == CHUNK_DONE)
-			op_kick(batch[i]->op);
-		else if (batch[i]->op->direct)
-			op_kick_held(dev, batch[i]->op->stream);
-	}
+	queue_settle(dev, batch, submitted);
+	dev->sending = false;
+	dev->combining = false;
+	dev_kick_combined(dev);
 }
 
-unsigned int dev_enter(struct vgpu_device *dev, bool reap, int64_t timeout_ns)
+int dev_enter(struct vgpu_device *dev, bool submit, bool reap,
+	      int64_t timeout_ns)
 {
-	struct vgpufront_sqe sqes[BATCH];
+	struct vgpufront_enter req = {.timeout_ns = timeout_ns};
 	struct vgpufront_cqe cqes[BATCH];
-	struct chunk *batch[BATCH];
-	struct vgpufront_enter req = {
-		.sqes = (uintptr_t)sqes,
-		.nr_sqes = take_batch(dev, sqes, batch),
-	};
+	struct batch *batch = NULL;
 	unsigned int i;
 	int err;
 
+	if (submit && !dev->sending)
+		batch = queue_pop(dev);
+	if (batch) {
+		dev->sending = true;
+		dev->combining = reap && timeout_ns;
+		req.sqes = (uintptr_t)&batch->sqes[batch->first];
+		req.nr_sqes = batch->nr - batch->first;
+	}
 	if (reap) {
 		dev->leader = true;
 		req.cqes = (uintptr_t)cqes;
 		req.nr_cqes = BATCH;
 		req.min_complete = timeout_ns ? 1 : 0;
-		req.timeout_ns = timeout_ns;
 	}
 	pthread_mutex_unlock(&dev->lock);
 	err = sys_ioctl(dev->fd, VGPUFRONT_IOC_ENTER, &req);
 	pthread_mutex_lock(&dev->lock);
 	if (err)
 		req.submitted = req.completed = 0;
-	settle_batch(dev, batch, req.nr_sqes, req.submitted);
+	if (batch)
+		settle(dev, batch, req.submitted);
 	for (i = 0; i < req.completed; i++)
 		reaped(dev, &cqes[i]);
 	if (err && err != -EAGAIN && err != -ETIME && err != -EINTR)
 		dev_fail(dev, err, reap);
 	if (reap)
 		dev->leader = false;
+	if (dev->lost)
+		queue_drop(dev, dev->lost);
+	dev_run_cheap(dev);
 	dev_watch_room(dev);
 	dev_wake_next(dev);
-	return req.submitted;
-}
-
-void dev_submit(struct vgpu_device *dev)
-{
-	while (dev->pending && dev_enter(dev, false, 0))
-		;
+	if (dev->flushers)
+		pthread_cond_broadcast(&dev->moved);
+	return req.submitted ? (int)req.submitted : err;
 }
 
 static void wake(struct waiter *w)
@@ -247,6 +188,7 @@ static bool is_held_up(const struct waiter *w)
 		return false;
 	for (i = 0; i < WINDOW; i++)
 		if (w->op->chunk[i].state == CHUNK_READY ||
+		    w->op->chunk[i].state == CHUNK_QUEUED ||
 		    w->op->chunk[i].state == CHUNK_SENT)
 			return false;
 	return true;
@@ -277,6 +219,21 @@ static bool may_lead(struct vgpu_device *dev, const struct waiter *w)
 	return true;
 }
 
+/* One call into the kernel, if it is this thread's turn. */
+static bool lead(struct vgpu_device *dev, const struct waiter *w,
+		 int64_t deadline)
+{
+	if (dev->leader || !(dev_unsent(dev) || dev->inflight) ||
+	    !may_lead(dev, w))
+		return false;
+	if (dev->shared && dev_submit(dev))
+		return true;
+	if (!dev->inflight && (dev->sending || !dev_unsent(dev)))
+		return false;
+	dev_enter(dev, true, true, time_left(deadline));
+	return true;
+}
+
 static int wait_loop(struct vgpu_device *dev, struct waiter *w,
 		     int64_t deadline)
 {
@@ -296,10 +253,9 @@ static int wait_loop(struct vgpu_device *dev, struct waiter *w,
 		if (looked && !time_left(deadline))
 			return -ETIME;
 		looked = true;
-		if (!dev->leader && (dev->pending || dev->inflight) &&
-		    may_lead(dev, w)) {
-			dev_enter(dev, true, time_left(deadline));
-		} else if (dev->pending && !submitted) {
+		if (lead(dev, w, deadline))
+			continue;
+		if (dev_unsent(dev) && !submitted) {
 			dev_submit(dev);
 			submitted = true;
 		} else {
@@ -308,6 +264,21 @@ static int wait_loop(struct vgpu_device *dev, struct waiter *w,
 		}
 	}
 	return 0;
+}
+
+/* What it would have done next is another one's now. */
+static void leave(struct vgpu_device *dev, struct vgpu_op *op)
+{
+	if (op) {
+		op->waiters--;
+		if (op->kick && !op->waiters)
+			dev_notify(dev);
+		if (op->done && op->detached && !op->waiters)
+			free(op);
+	}
+	if (dev_unsent(dev) && (dev->resend || !dev->batching))
+		dev_submit(dev);
+	dev_wake_next(dev);
 }
 
 int dev_wait(struct vgpu_device *dev, struct vgpu_op *op, int64_t timeout_ns)
@@ -331,12 +302,7 @@ int dev_wait(struct vgpu_device *dev, struct vgpu_op *op, int64_t timeout_ns)
 		op->waiters++;
 	ret = wait_loop(dev, &w, deadline);
 	list_del(&w.node);
-	if (op)
-		op->waiters--;
 	pthread_cond_destroy(&w.cond);
-	/* What it would have done next is another one's now. */
-	if (op && op->kick && !op->waiters)
-		dev_notify(dev);
-	dev_wake_next(dev);
+	leave(dev, op);
 	return ret;
 }

@@ -5,7 +5,8 @@
 # this tree's own programs link; LIBVGPUFRONT_OBJS, without sys.o, what the
 # unit tests put under a double of the module.
 
-LIBVGPUFRONT_SRCS := device buffer staging op advance enter error wire
+LIBVGPUFRONT_SRCS := device stream object buffer memory copy builtin module \
+	launch event request op advance chunk staging queue enter error wire
 LIBVGPUFRONT_OBJS := $(LIBVGPUFRONT_SRCS:%=$(B)/obj/libvgpufront/%.o)
 LIBVGPUFRONT_ALL := $(LIBVGPUFRONT_OBJS) $(B)/obj/libvgpufront/sys.o
 LIBVGPUFRONT_A := $(B)/lib/libvgpufront.a
@@ -17,9 +18,11 @@ LIBVGPUFRONT_LDFLAGS := -shared -Wl,-soname,$(LIBVGPUFRONT_SONAME) -Wl,-z,defs \
 LIBVGPUFRONT_MAN := $(wildcard libvgpufront/man/*.3)
 LIBVGPUFRONT_EXAMPLES := $(patsubst %.c,$(B)/examples/%,$(notdir \
 	$(wildcard libvgpufront/examples/*.c)))
+LIBVGPUFRONT_PTX := $(patsubst libvgpufront/%,$(B)/%,$(wildcard \
+	libvgpufront/examples/*.ptx))
 
 ALL += $(LIBVGPUFRONT_A) $(LIBVGPUFRONT_SO) $(B)/lib/vgpufront.pc \
-	$(LIBVGPUFRONT_EXAMPLES)
+	$(LIBVGPUFRONT_EXAMPLES) $(LIBVGPUFRONT_PTX)
 INSTALL_TARGETS += install-libvgpufront
 
 $(LIBVGPUFRONT_ALL): CFLAGS += -fPIC -fvisibility=hidden
@@ -41,12 +44,33 @@ $(B)/lib/vgpufront.pc: libvgpufront/vgpufront.pc.in libvgpufront/module.mk Makef
 
 # As a program outside this tree is built: the public header and the shared
 # library. The bed has them too, so that the library itself is run there.
-$(B)/examples/%: libvgpufront/examples/%.c libvgpufront/vgpufront.h $(LIBVGPUFRONT_SO)
+$(LIBVGPUFRONT_EXAMPLES): $(B)/examples/%: libvgpufront/examples/%.c \
+		libvgpufront/examples/example.h libvgpufront/vgpufront.h $(LIBVGPUFRONT_SO)
 	@mkdir -p $(@D) $(B)/test/bed
 	$(if $(Q),@echo "  CC      $@")
-	$(Q)$(CC) -std=c11 -O2 -g -Wall -Wextra -Werror -Ilibvgpufront $(CFLAGS) \
-		-o $@ $< $(LDFLAGS) -L$(B)/lib -lvgpufront
+	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -Ilibvgpufront $(CFLAGS) \
+		-o $@ $< $(LDFLAGS) -L$(B)/lib -lvgpufront -lm
 	$(Q)cp $@ $(B)/test/bed/example_$(@F)
+
+# An example looks for its kernels beside itself.
+$(LIBVGPUFRONT_PTX): $(B)/examples/%.ptx: libvgpufront/examples/%.ptx
+	@mkdir -p $(@D) $(B)/test/bed
+	$(Q)cp $< $@
+	$(Q)cp $< $(B)/test/bed/$(@F)
+
+# What nvcc makes of the examples' kernels is kept in the tree: a guest has no
+# nvcc. compute_75 is the oldest GPU that the toolkit knows. It writes the newest
+# version of the language, which older drivers refuse; these kernels use nothing
+# newer than 7.0.
+PTX_DIR ?= libvgpufront/examples
+
+.PHONY: examples-ptx
+examples-ptx:
+	$(Q)for k in $(notdir $(basename $(wildcard libvgpufront/examples/*.cu))); do \
+		$(NVCC) -ptx -arch compute_75 -o $(PTX_DIR)/$$k.ptx \
+			libvgpufront/examples/$$k.cu || exit; \
+		sed -i 's/^\.version .*/.version 7.0/' $(PTX_DIR)/$$k.ptx; \
+	done
 
 .PHONY: install-libvgpufront
 install-libvgpufront: $(LIBVGPUFRONT_A) $(LIBVGPUFRONT_SO) $(B)/lib/vgpufront.pc
@@ -59,20 +83,22 @@ install-libvgpufront: $(LIBVGPUFRONT_A) $(LIBVGPUFRONT_SO) $(B)/lib/vgpufront.pc
 	$(INSTALL) -m 644 $(B)/lib/vgpufront.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(INSTALL) -m 644 libvgpufront/vgpufront.h $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 644 $(LIBVGPUFRONT_MAN) $(DESTDIR)$(MANDIR)/man3
-	$(INSTALL) -m 644 $(wildcard libvgpufront/examples/*.c) \
+	$(INSTALL) -m 644 $(wildcard libvgpufront/examples/*) \
 		$(DESTDIR)$(DOCDIR)/examples
 
 # The library's tests: sources and tests once more in one program each, over a
 # double of the module, plain and under the sanitizers.
 lib_comma := ,
-LIB_TESTS := test_lib_vgpufront test_lib_async test_lib_progress
+LIB_TESTS := test_lib_vgpufront test_lib_async test_lib_progress \
+	test_lib_memory test_lib_launch test_lib_streams test_lib_failures
 LIB_TEST_WRAPS := sys_open sys_close sys_ioctl sys_mmap process_vm_readv \
 	process_vm_writev
 LIB_TEST_LDFLAGS := $(LIB_TEST_WRAPS:%=-Wl,--wrap=%) -lcmocka -lpthread -lm
-LIB_TEST_SRCS := tests/unit/fake_vgpufront.c \
+LIB_TEST_SRCS := $(wildcard tests/unit/fake_vgpufront*.c) \
 	$(LIBVGPUFRONT_SRCS:%=libvgpufront/%.c) libvgpufront/sys.c
 LIB_TEST_DEPS := $(LIB_TEST_SRCS) $(wildcard libvgpufront/*.h) \
 	tests/unit/lib_common.h tests/unit/fake_vgpufront.h \
+	tests/unit/fake_vgpufront_work.h \
 	include/uapi/vgpufront.h include/xen/io/vgpuif.h
 
 CHECK_UNIT += $(foreach t,$(LIB_TESTS),$(B)/test/$(t) $(B)/test/$(t)_asan \

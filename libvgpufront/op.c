@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * op.c - operations as the caller sees them: made, waited for, asked, freed
+ * op.c - operations: made, begun, waited for, asked, freed
  *
- * Any thread. Checks what the caller gave; all that comes after is advance.c's.
- * A finished operation does not refer to its device, which may be closed.
+ * Any thread. What an operation does is said by those who make it; how it goes
+ * on is advance.c's. A finished operation does not refer to its device, which
+ * may be closed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,200 +12,125 @@
 
 #include "internal.h"
 
-static bool overlap(const unsigned char *x, const unsigned char *y, size_t size)
-{
-	uintptr_t px = (uintptr_t)x, py = (uintptr_t)y;
-
-	return px > py ? px - py < size : py - px < size;
-}
-
-static void op_init(struct vgpu_op *op, struct vgpu_device *dev,
-		    uint16_t stream)
+void op_init(struct vgpu_op *op, struct vgpu_device *dev, enum op_kind kind,
+	     uint8_t code)
 {
 	unsigned int i;
 
 	memset(op, 0, sizeof(*op));
 	list_init(&op->node);
+	list_init(&op->snode);
+	list_init(&op->knode);
+	list_init(&op->evnode);
 	op->dev = dev;
-	op->stream = stream;
+	op->kind = kind;
+	op->sqe.op = code;
+	/* One chunk, of one thing to do. */
+	op->n = op->chunk_elems = op->unit = 1;
+	op->direct = true;
 	for (i = 0; i < WINDOW; i++)
 		op->chunk[i].op = op;
 }
 
-static int op_init_fence(struct vgpu_op *op, struct vgpu_device *dev,
-			 unsigned int stream)
+/* The library's own. What there is room for lies behind it: objects, a blob. */
+struct vgpu_op *op_new(struct vgpu_device *dev, uint8_t code,
+		       unsigned int nr_objects, size_t blob_len)
 {
-	if (!dev || stream > VGPU_MAX_STREAM)
-		return -EINVAL;
-	op_init(op, dev, (uint16_t)stream);
-	op->fence = true;
-	op->direct = true;
-	/* One chunk, of one thing to do. */
-	op->n = op->chunk_elems = 1;
-	return 0;
+	struct vgpu_op *op = malloc(
+		sizeof(*op) + nr_objects * sizeof(*op->objects) + blob_len);
+
+	if (!op)
+		return NULL;
+	op_init(op, dev, OP_SINGLE, code);
+	op->detached = true;
+	op->objects = (struct object **)(op + 1);
+	return op;
 }
 
-static int op_init_add(struct vgpu_op *op, struct vgpu_device *dev,
-		       const float *a, const float *b, float *c, size_t n,
-		       unsigned int stream)
+void op_name(struct vgpu_op *op, struct object *obj)
 {
-	unsigned char *ptr[NR_OPERANDS] = {(void *)(uintptr_t)a,
-					   (void *)(uintptr_t)b, (void *)c};
-	size_t size = n * sizeof(float);
-	unsigned int i;
+	op->objects[op->nr_objects++] = obj;
+	obj->refs++;
+	obj->unsent++;
+}
 
-	if (!dev || stream > VGPU_MAX_STREAM || n > PTRDIFF_MAX / sizeof(float))
-		return -EINVAL;
-	op_init(op, dev, (uint16_t)stream);
-	op->n = n;
-	for (i = 0; n && i < NR_OPERANDS; i++) {
-		if (!ptr[i] || (uintptr_t)ptr[i] + size < (uintptr_t)ptr[i])
-			return -EFAULT;
-		if (ptr[i] != ptr[OPERAND_C] &&
-		    overlap(ptr[i], ptr[OPERAND_C], size))
-			return -EINVAL;
-		op->operand[i].ptr = ptr[i];
+/* Drops one that was not begun. */
+static void op_undo(struct vgpu_op *op)
+{
+	while (op->nr_objects) {
+		struct object *obj = op->objects[--op->nr_objects];
+
+		obj->unsent--;
+		object_put(obj);
 	}
-	return 0;
+	if (op->detached)
+		free(op);
 }
 
-/* Decides how the operands get to the backend. With the lock. */
-static int op_place(struct vgpu_op *op)
+static bool is_users_fence(const struct vgpu_op *op)
 {
-	size_t size = op->n * sizeof(float);
-	struct operand *o;
+	return op->kind == OP_FENCE && !op->checkpoint;
+}
 
-	if (op->fence)
-		return 0;
-	op->direct = true;
-	op->copy = size <= COPY_MAX;
-	for (o = op->operand; o < op->operand + NR_OPERANDS && op->n; o++) {
-		bool output = o == &op->operand[OPERAND_C];
+int op_begin(struct vgpu_op *op, struct stream *st)
+{
+	struct vgpu_device *dev = op->dev;
+	int err = dev_lost(dev);
 
-		o->buf = buffer_find(op->dev, o->ptr, size, output);
-		if (!o->buf) {
-			op->direct = false;
-			op->copy |= (uintptr_t)o->ptr % 4 != 0;
-		} else if (output && (o->buf->flags & VGPU_BUFFER_READ_ONLY)) {
-			return -EACCES;
+	if (err) {
+		if (is_users_fence(op) && st->failure.err) {
+			err = st->failure.err;
+			st->failure.err = 0;
 		}
+		op_undo(op);
+		return err;
 	}
-	for (o = op->operand; o < op->operand + NR_OPERANDS; o++)
-		if (o->buf)
-			o->buf->users++;
-	op->chunk_elems = op->direct ? CHUNK_DIRECT :
-			  op->copy   ? COPY_MAX / sizeof(float) :
-				       CHUNK_ELEMS;
+	op->stream = st;
+	op->position = ++st->position;
+	op->sqe.stream = st->nr;
+	if (op->quiet) {
+		op->sqe.flags = VGPUFRONT_SQE_QUIET;
+		op->sqe.user_data = stream_quiet_data(st);
+		st->quiet = true;
+	} else if (op->kind == OP_FENCE) {
+		st->quiet = false;
+	}
+	if (is_users_fence(op)) {
+		op->failure = st->failure;
+		st->failure.err = 0;
+	}
+	list_add_tail(&dev->ops, &op->node);
+	list_add_tail(&st->ops, &op->snode);
+	if (op->event)
+		list_add_tail(&op->event->unsent, &op->evnode);
+	op->unsent = true;
+	st->unsent++;
+	op_kick(op);
+	op_advance(op);
 	return 0;
 }
 
-static int op_begin(struct vgpu_op *op)
+int op_start(struct vgpu_op *op, struct stream *st)
 {
-	int err = dev_lost(op->dev);
+	struct vgpu_device *dev = op->dev;
+	int err = op_begin(op, st);
 
-	if (!err)
-		err = op_place(op);
 	if (err)
 		return err;
-	list_add_tail(&op->dev->ops, &op->node);
-	op->kick = true;
+	dev_submit_unless_batching(dev);
+	/* Who saw this busy may have left the lead to it. */
+	dev_wake_next(dev);
 	return 0;
 }
 
-/* Runs an operation of the caller's stack to its end. */
-static int op_run(struct vgpu_op *op)
+int op_run(struct vgpu_op *op, struct stream *st)
 {
-	struct vgpu_device *dev = op->dev;
-	int err;
+	int err = op_begin(op, st);
 
-	pthread_mutex_lock(&dev->lock);
-	err = op_begin(op);
-	if (!err) {
-		dev_wait(dev, op, -1);
-		err = op->result;
-	}
-	pthread_mutex_unlock(&dev->lock);
-	return err;
-}
-
-static int op_start(struct vgpu_op *op)
-{
-	struct vgpu_device *dev = op->dev;
-	int err;
-
-	op->async = true;
-	pthread_mutex_lock(&dev->lock);
-	err = op_begin(op);
-	if (!err) {
-		op_advance(op);
-		dev_submit(dev);
-		/* Who saw this busy may have left the lead to it. */
-		dev_wake_next(dev);
-	}
-	pthread_mutex_unlock(&dev->lock);
-	return err;
-}
-
-VISIBLE int vgpu_vector_add(struct vgpu_device *dev, const float *a,
-			    const float *b, float *c, size_t n)
-{
-	struct vgpu_op op;
-	int err;
-
-	err = op_init_add(&op, dev, a, b, c, n, 0);
-	return err ? err : op_run(&op);
-}
-
-VISIBLE int vgpu_fence(struct vgpu_device *dev, unsigned int stream)
-{
-	struct vgpu_op op;
-	int err;
-
-	err = op_init_fence(&op, dev, stream);
-	return err ? err : op_run(&op);
-}
-
-VISIBLE int vgpu_vector_add_async(struct vgpu_device *dev, const float *a,
-				  const float *b, float *c, size_t n,
-				  unsigned int stream, struct vgpu_op **out)
-{
-	struct vgpu_op *op;
-	int err;
-
-	if (!out)
-		return -EINVAL;
-	op = malloc(sizeof(*op));
-	if (!op)
-		return -ENOMEM;
-	err = op_init_add(op, dev, a, b, c, n, stream);
-	if (!err)
-		err = op_start(op);
 	if (err)
-		free(op);
-	else
-		*out = op;
-	return err;
-}
-
-VISIBLE int vgpu_fence_async(struct vgpu_device *dev, unsigned int stream,
-			     struct vgpu_op **out)
-{
-	struct vgpu_op *op;
-	int err;
-
-	if (!out)
-		return -EINVAL;
-	op = malloc(sizeof(*op));
-	if (!op)
-		return -ENOMEM;
-	err = op_init_fence(op, dev, stream);
-	if (!err)
-		err = op_start(op);
-	if (err)
-		free(op);
-	else
-		*out = op;
-	return err;
+		return err;
+	dev_wait(op->dev, op, -1);
+	return op->result;
 }
 
 VISIBLE bool vgpu_op_done(const struct vgpu_op *op)
@@ -220,9 +146,9 @@ VISIBLE int vgpu_op_wait(struct vgpu_op *op, int64_t timeout_ns)
 	if (vgpu_op_done(op))
 		return 0;
 	dev = op->dev;
-	pthread_mutex_lock(&dev->lock);
+	dev_lock(dev);
 	ret = dev_wait(dev, op, timeout_ns);
-	pthread_mutex_unlock(&dev->lock);
+	dev_unlock(dev);
 	return ret;
 }
 

@@ -3,8 +3,8 @@
  * staging.c - memory shared with the backend that operands are copied through
  *
  * Owns up to MAX_ARENAS kernel buffers ("arenas"), made when first needed and
- * kept until the device is closed, and gives them out in runs of pages: three
- * operands of equally many pages. Called with the device's lock; only the copy
+ * kept until the device is closed, and gives them out in runs of pages: one to
+ * three operands of equally many pages. Called with the device's lock; only the copy
  * functions are called without it. Never waits for a run: that is the caller's.
  */
 #include <errno.h>
@@ -18,9 +18,9 @@ static uint64_t bits(unsigned int nr)
 }
 
 static bool run_find(struct vgpu_device *dev, unsigned int pages,
-		     struct run *run)
+		     unsigned int operands, struct run *run)
 {
-	unsigned int i, at, nr = NR_OPERANDS * pages;
+	unsigned int i, at, nr = operands * pages;
 
 	for (i = 0; i < dev->nr_arenas; i++) {
 		struct arena *arena = &dev->arenas[i];
@@ -29,7 +29,7 @@ static bool run_find(struct vgpu_device *dev, unsigned int pages,
 			if (arena->used & (bits(nr) << at))
 				continue;
 			arena->used |= bits(nr) << at;
-			*run = (struct run){arena, at, pages};
+			*run = (struct run){arena, at, pages, operands};
 			return true;
 		}
 	}
@@ -58,19 +58,14 @@ static bool copy_works(const struct arena *arena)
 static int arena_alloc(struct vgpu_device *dev, struct arena *arena,
 		       unsigned int pages)
 {
-	struct vgpufront_buffer_alloc req = {.size = (uint64_t)pages * PAGE};
+	uint32_t handle;
 	void *ptr;
 	int err;
 
-	err = dev_ioctl(dev, VGPUFRONT_IOC_BUFFER_ALLOC, &req);
+	err = dev_alloc_pages(dev, (uint64_t)pages * PAGE, &handle, &ptr);
 	if (err)
 		return err;
-	err = sys_mmap(dev->fd, req.size, req.mmap_offset, &ptr);
-	if (err) {
-		dev_free_handle(dev, req.handle);
-		return err;
-	}
-	*arena = (struct arena){ptr, req.handle, pages, 0};
+	*arena = (struct arena){ptr, handle, pages, 0};
 	return 0;
 }
 
@@ -108,12 +103,13 @@ static int arena_grow(struct vgpu_device *dev)
 	return err;
 }
 
-int run_get(struct vgpu_device *dev, unsigned int want, struct run *run)
+int run_get(struct vgpu_device *dev, unsigned int want, unsigned int nr,
+	    struct run *run)
 {
 	int err = -EAGAIN;
 
 	for (;;) {
-		if (run_find(dev, want, run))
+		if (run_find(dev, want, nr, run))
 			return 0;
 		if (dev->growing || dev->nr_arenas >= dev->max_arenas)
 			break;
@@ -122,7 +118,7 @@ int run_get(struct vgpu_device *dev, unsigned int want, struct run *run)
 			break;
 	}
 	while ((want /= 2))
-		if (run_find(dev, want, run))
+		if (run_find(dev, want, nr, run))
 			return 0;
 	return dev->nr_arenas || dev->growing ? -EAGAIN : err;
 }
@@ -130,8 +126,7 @@ int run_get(struct vgpu_device *dev, unsigned int want, struct run *run)
 void run_put(struct run *run)
 {
 	if (run->arena)
-		run->arena->used &=
-			~(bits(NR_OPERANDS * run->pages) << run->page);
+		run->arena->used &= ~(bits(run->nr * run->pages) << run->page);
 	run->arena = NULL;
 }
 

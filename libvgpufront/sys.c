@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "sys.h"
 
 _Static_assert(sizeof(off_t) == 8, "an offset of a buffer must fit");
 

@@ -19,6 +19,7 @@
  * lost: it is the result of the stream's next vgpu_fence() or
  * vgpu_fence_async(), the first one where there are several, as in CUDA. Work
  * behind a failure goes on. What is wrong with the arguments is said at once.
+ * Of a lost device, too, a fence says what failed before; then -ENODEV.
  *
  * Threads: all calls may be made by several threads at once on one device,
  * except those that end an object (vgpu_close(), ..._free(), ..._unregister(),
@@ -146,9 +147,10 @@ int vgpu_open(const char *path, struct vgpu_device **dev);
  * vgpu_close - close a device
  *
  * Work not yet sent is dropped (-ECANCELED), what is in flight is waited for,
- * since it writes to the caller's memory; then all buffers of the device are
- * freed and its descriptor is closed. Operations stay valid, finished, until
- * vgpu_op_free(). NULL is allowed. No other thread may be in a call on dev.
+ * since it writes to the caller's memory; then all buffers, memory, modules,
+ * functions and events of the device are freed and its descriptor is closed.
+ * Operations stay valid, finished, until vgpu_op_free(). NULL is allowed. No
+ * other thread may be in a call on dev.
  */
 void vgpu_close(struct vgpu_device *dev);
 
@@ -207,9 +209,9 @@ int vgpu_buffer_alloc(struct vgpu_device *dev, size_t size,
  *
  * Waits for the backend to unmap it. NULL is allowed.
  *
- * Errors: -EBUSY (an operation that uses it has not finished), -EINVAL (not
- * of vgpu_buffer_alloc()); the buffer is unchanged then. On any other error
- * it is gone.
+ * Errors: -EBUSY (work that uses it has not finished), -EINVAL (not of
+ * vgpu_buffer_alloc()); the buffer is unchanged then. On any other error it is
+ * gone.
  */
 int vgpu_buffer_free(struct vgpu_buffer *buf);
 
@@ -248,7 +250,9 @@ size_t vgpu_buffer_size(const struct vgpu_buffer *buf);
  * Streams: operations of one stream take effect in the order of their calls;
  * different streams are independent and may run at the same time. A stream is
  * a number, 0 ... VGPU_MAX_STREAM, that exists by being used. The backend
- * limits how many are in use at a time (256 by default).
+ * limits how many are in use at a time (256 by default); one is the library's,
+ * from the highest numbers, once there are modules. What is waited for or
+ * polled for (operations, events, fences) is done in the stream's order, too.
  */
 #define VGPU_MAX_STREAM 65535u
 
@@ -257,7 +261,7 @@ size_t vgpu_buffer_size(const struct vgpu_buffer *buf);
  *
  * @stream:	out: its number, at least 1. Stream 0 is always there.
  *
- * Errors: -EINVAL, -EMFILE (all numbers are given out), -ENODEV.
+ * Errors: -EINVAL, -EMFILE (all numbers are given out), -ENOMEM, -ENODEV.
  */
 int vgpu_stream_create(struct vgpu_device *dev, unsigned int *stream);
 
@@ -273,9 +277,10 @@ int vgpu_stream_destroy(struct vgpu_device *dev, unsigned int stream);
  * vgpu_batch_begin, vgpu_batch_end - send many requests at once
  *
  * Between the two, asynchronous work is collected and goes to the backend
- * together: when 64 requests are there, when any thread waits for something,
- * and at the end. Calls may be nested. vgpu_batch_end() returns 0 or -ENODEV,
- * -EINVAL where there was no begin.
+ * together: when 64 requests are there, when any thread waits for work or calls
+ * vgpu_process(), and at the end, which waits for room in the ring where that is
+ * full. Calls may be nested. vgpu_batch_end() returns 0 or -ENODEV, -EINVAL
+ * where there was no begin.
  */
 void vgpu_batch_begin(struct vgpu_device *dev);
 int vgpu_batch_end(struct vgpu_device *dev);
@@ -305,14 +310,14 @@ int vgpu_mem_alloc(struct vgpu_device *dev, size_t size, unsigned int stream,
  * stream or over. mem is gone at once for the caller. NULL is allowed. Does not
  * wait.
  *
- * Errors: -EINVAL, -ENODEV; mem is gone all the same.
+ * Errors: -EINVAL, -ENOMEM, -ENODEV; mem is gone all the same.
  */
 int vgpu_mem_free(struct vgpu_mem *mem, unsigned int stream);
 
 /*
  * vgpu_mem_address - where kernels find the memory; waits until it is there
  *
- * Errors: why the allocation failed.
+ * Errors: -EINVAL, -ENOMEM; why the allocation failed.
  */
 int vgpu_mem_address(struct vgpu_mem *mem, uint64_t *address);
 
@@ -399,8 +404,10 @@ int vgpu_fill(struct vgpu_device *dev, struct vgpu_ref dst, uint32_t pattern,
  *		NULL and 0 where it is not wanted. "" where it said nothing.
  * @mod:	out: the module, ended with vgpu_module_unload() or vgpu_close()
  *
- * Errors: -ENOEXEC (the image was rejected: see the log), -ENXIO (the engine has
- * no GPU and runs no code), -EINVAL, -E2BIG, -ENOMEM, -EDQUOT, -ENODEV.
+ * Errors: -ENOEXEC (the image is none of these, or was rejected: see the log),
+ * -ENXIO (the engine has no GPU and runs no code), -EINVAL, -E2BIG, -ENODEV;
+ * -EMFILE, -ENOSPC, -ENOMEM, -EDQUOT as vgpu_buffer_alloc(): the image is handed
+ * over in a buffer of the library's.
  */
 int vgpu_module_load(struct vgpu_device *dev, const void *image, size_t size,
 		     char *log, size_t log_size, struct vgpu_module **mod);
@@ -409,6 +416,7 @@ int vgpu_module_load(struct vgpu_device *dev, const void *image, size_t size,
  * vgpu_module_unload - end a module and all its functions
  *
  * Launches called for before go on undisturbed. NULL is allowed. Does not wait.
+ * Errors: -ENOMEM, -ENODEV; mod is gone all the same.
  */
 int vgpu_module_unload(struct vgpu_module *mod);
 
@@ -419,7 +427,9 @@ int vgpu_module_unload(struct vgpu_module *mod);
  * @fn:		out: the kernel; the module's, ends with it. The same one for
  *		the same name.
  *
- * Errors: -ENOENT (no such kernel), -EINVAL, -ENOMEM, -ENODEV.
+ * Errors: -ENOENT (no such kernel), -EINVAL, -EOPNOTSUPP (it has more than 1,024
+ * parameters), -EPROTO (what the backend says of them can not be), -ENOMEM,
+ * -ENODEV.
  */
 int vgpu_function_get(struct vgpu_module *mod, const char *name,
 		      struct vgpu_function **fn);
@@ -449,8 +459,9 @@ struct vgpu_dim {
  *		of the device is passed as its address (vgpu_mem_address()).
  *
  * Waits where the ring is full, for room. Errors: -EINVAL, -ENOMEM, -ENODEV; by
- * the fence, -EDOM (sizes that the kernel or the GPU can not do) and -EIO (the
- * kernel faulted; the device is lost).
+ * the fence, -EDOM (sizes that the kernel or the GPU can not do; at once where a
+ * number of block is above 65,535) and -EIO (the kernel faulted; the device is
+ * lost).
  */
 int vgpu_launch(struct vgpu_function *fn, struct vgpu_dim grid,
 		struct vgpu_dim block, uint32_t shared, unsigned int stream,
@@ -470,8 +481,9 @@ struct vgpu_reloc {
  *		memory that was just allocated, without waiting for its address,
  *		or a buffer, which the kernel then reads and writes in place
  *
- * Errors: as vgpu_launch(); by the fence, -EDOM where len is not right, and
- * -EOPNOTSUPP where the engine does not reach the buffer in place.
+ * Errors: as vgpu_launch(), -ERANGE (an offset outside its object), -EACCES (a
+ * buffer registered VGPU_BUFFER_READ_ONLY); by the fence, -EDOM where len is not
+ * right, and -EOPNOTSUPP where the engine does not reach the buffer in place.
  */
 int vgpu_launch_packed(struct vgpu_function *fn, struct vgpu_dim grid,
 		       struct vgpu_dim block, uint32_t shared,
@@ -482,6 +494,8 @@ int vgpu_launch_packed(struct vgpu_function *fn, struct vgpu_dim grid,
  * vgpu_event_create - an event that no stream has recorded
  *
  * @ev:		out: ended with vgpu_event_destroy() or vgpu_close()
+ *
+ * Errors of the calls on events: -EINVAL, -ENOMEM, -ENODEV, and those named.
  */
 int vgpu_event_create(struct vgpu_device *dev, struct vgpu_event **ev);
 
@@ -497,10 +511,13 @@ int vgpu_event_record(struct vgpu_event *ev, unsigned int stream);
  */
 int vgpu_event_wait(struct vgpu_event *ev, unsigned int stream);
 
-/* vgpu_event_query - 0: its last mark is reached, or it has none; -EAGAIN */
+/*
+ * vgpu_event_query - 0: its last mark is reached, or it has none; -EAGAIN: not
+ * yet; else why it could not be recorded. Makes progress, as vgpu_process() does.
+ */
 int vgpu_event_query(struct vgpu_event *ev);
 
-/* vgpu_event_synchronize - wait for the event's last mark. -ENODEV. */
+/* vgpu_event_synchronize - wait for the event's last mark, then as query */
 int vgpu_event_synchronize(struct vgpu_event *ev);
 
 /*
@@ -542,7 +559,8 @@ struct vgpu_matrix {
 /*
  * vgpu_sgemm - C = alpha * op(A) * op(B) + beta * C, op(A) m x k, op(B) k x n
  *
- * @m, @n, @k:	at most 2^31 - 1. With beta 0, C is not read.
+ * @m, @n, @k:	at most 2^31 - 1. With beta 0, C is not read. Each matrix spans
+ *		at most 2^32 - 1 elements, its ld at least its rows as stored.
  *
  * Errors: as vgpu_copy().
  */

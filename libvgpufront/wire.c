@@ -11,10 +11,14 @@
 #define VGPUIF_NO_RING
 #include <xen/io/vgpuif.h>
 
-extern const uint16_t wire_kernel_vector_add;
+extern const uint16_t wire_kernel_vector_add, wire_kernel_saxpy,
+	wire_kernel_sgemm, wire_kernel_reduce_sum;
 const char *wire_text(int err);
 
 const uint16_t wire_kernel_vector_add = VGPU_KERNEL_VECTOR_ADD;
+const uint16_t wire_kernel_saxpy = VGPU_KERNEL_SAXPY;
+const uint16_t wire_kernel_sgemm = VGPU_KERNEL_SGEMM;
+const uint16_t wire_kernel_reduce_sum = VGPU_KERNEL_REDUCE_SUM;
 
 /* The text of a status by the errno that stands for it; NULL: none does. */
 const char *wire_text(int err)

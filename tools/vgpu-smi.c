@@ -78,6 +78,23 @@ static double mib(uint64_t bytes)
 	return (double)bytes / (1 << 20);
 }
 
+/* Is the word one of those in the list? */
+static bool offers(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+	const char *at;
+
+	for (at = list; (at = strstr(at, word)); at += n)
+		if ((at == list || at[-1] == ' ') && (!at[n] || at[n] == ' '))
+			return true;
+	return false;
+}
+
+static bool runs_modules(const struct vgpu_device_info *info)
+{
+	return offers(info->ops, "module-load") && offers(info->ops, "launch");
+}
+
 static void table(const char *path, const struct vgpu_device_info *info)
 {
 	bool cpu = !strcmp(info->engine, "cpu");
@@ -101,12 +118,15 @@ static void table(const char *path, const struct vgpu_device_info *info)
 		row("Driver", "%s", info->driver_version);
 	row("Operations", "%s", info->ops);
 	row("Built-in kernels", "%s", info->builtins);
+	row("Own kernels", "%s",
+	    runs_modules(info) ? "yes: PTX, cubin, fat binary" :
+				 "no: this engine runs no code of the guest");
 	line();
 	row("Memory", "%.0f MiB, %.0f MiB free", mib(info->mem_total),
 	    mib(info->mem_free));
+	row("Used here", "%.1f MiB", mib(info->mem_used));
 	if (info->mem_quota)
-		row("Quota", "%.0f MiB, %.0f MiB used", mib(info->mem_quota),
-		    mib(info->mem_used));
+		row("Quota", "%.0f MiB", mib(info->mem_quota));
 	if (!cpu) {
 		row("Utilisation", "%u %%", info->utilization);
 		row("Temperature", "%.1f C", info->temperature_mc / 1000.0);
@@ -116,6 +136,8 @@ static void table(const char *path, const struct vgpu_device_info *info)
 	row("Ring", "%u slots", info->ring_slots);
 	row("Largest buffer", "%.0f MiB", mib(info->max_buffer_size));
 	row("Buffers", "%u", info->nr_buffers);
+	row("Objects", "%u", info->nr_objects);
+	row("Launches", "%" PRIu64, info->launches);
 	row("Requests", "%" PRIu64 ", %" PRIu64 " failed", info->requests,
 	    info->errors);
 	row("Engine time", "%.3f s", (double)info->busy_ns / 1e9);
@@ -160,6 +182,7 @@ static void json(const char *path, const struct vgpu_device_info *info,
 	json_text("driver_version", info->driver_version);
 	json_text("ops", info->ops);
 	json_text("builtins", info->builtins);
+	printf(", \"runs_modules\": %s", runs_modules(info) ? "true" : "false");
 	json_number("mem_total", info->mem_total);
 	json_number("mem_free", info->mem_free);
 	json_number("mem_quota", info->mem_quota);
@@ -170,6 +193,8 @@ static void json(const char *path, const struct vgpu_device_info *info,
 	json_number("ring_slots", info->ring_slots);
 	json_number("max_buffer_size", info->max_buffer_size);
 	json_number("nr_buffers", info->nr_buffers);
+	json_number("nr_objects", info->nr_objects);
+	json_number("launches", info->launches);
 	json_number("requests", info->requests);
 	json_number("errors", info->errors);
 	json_number("busy_ns", info->busy_ns);
