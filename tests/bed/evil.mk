@@ -3,7 +3,7 @@
 # The hostile peers of the bed: evil_front runs in a guest, evil_back in dom0.
 
 EVIL_FRONT_OBJS := $(addprefix $(B)/obj/tests/bed/,evil_front.o evil_link.o \
-	evil_requests.o evil_ring.o evil_tap.o)
+	evil_requests.o evil_compute.o evil_ring.o evil_tap.o)
 EVIL_BACK_OBJS := $(addprefix $(B)/obj/tests/bed/,evil_back.o \
 	evil_back_attacks.o evil_tap.o)
 

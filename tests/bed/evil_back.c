@@ -29,7 +29,8 @@ static const char usage[] =
 	"DIRECTORY is the device's backend directory in xenstore.\n"
 	"Attacks with the answer to the first request of kind OP (5, BUILTIN; "
 	"0: any):\n"
-	"  foreign-id wrong-op duplicate unasked bad-status reserved retired\n"
+	"  foreign-id wrong-op duplicate unasked bad-status reserved\n"
+	"  retired retired-more retired-ahead   lies about quiet requests\n"
 	"  prod-far prod-back prod-half\n"
 	"  close-middle   goes Closing and Closed instead of answering\n"
 	"  never          answers nothing for SECONDS (3), then closes\n"
@@ -49,8 +50,8 @@ static const char *const static_nodes[][2] = {
 	{VGPU_NODE_MAX_BUFFERS, "1024"},
 	{VGPU_NODE_MAX_BUFFER_PAGES, "65536"},
 	{VGPU_NODE_MAX_STREAMS, "256"},
-	{VGPU_NODE_OPS,
-	 "nop info buffer-map buffer-unmap builtin fence ctx-destroy"},
+	{VGPU_NODE_OPS, "nop info buffer-map buffer-unmap builtin fence "
+			"mem-alloc mem-free copy fill ctx-destroy"},
 	{VGPU_NODE_BUILTINS, "vector-add"},
 	{VGPU_NODE_ENGINE, "cpu"},
 	{VGPU_NODE_GPU_NAME, "evil_back"},
@@ -156,6 +157,7 @@ static bool map_ring(struct evil_back *b)
 	if (port < 0)
 		return false;
 	b->port = port;
+	b->quiet = 0;
 	return true;
 }
 
@@ -212,6 +214,19 @@ bool back_request(struct evil_back *b, struct vgpu_request *req,
 	}
 }
 
+static bool is_silent(const struct vgpu_request *req)
+{
+	return (req->flags & VGPU_REQF_QUIET) &&
+	       !(req->flags & VGPU_REQF_RETIRE);
+}
+
+static bool is_target(const struct evil_back *b, unsigned int op,
+		      const struct vgpu_request *req)
+{
+	return !is_silent(req) && (!op || req->op == op) &&
+	       (b->quiet || !b->wants_quiet);
+}
+
 struct vgpu_response back_success(const struct vgpu_request *req)
 {
 	struct vgpu_response rsp = {.id = req->id, .op = req->op};
@@ -221,6 +236,21 @@ struct vgpu_response back_success(const struct vgpu_request *req)
 	if (req->op == VGPU_OP_INFO)
 		rsp.value = sizeof(struct vgpu_info);
 	return rsp;
+}
+
+void back_done(struct evil_back *b, const struct vgpu_request *req)
+{
+	struct vgpu_response rsp;
+
+	if (is_silent(req)) {
+		b->quiet++;
+		return;
+	}
+	rsp = back_success(req);
+	rsp.retired = b->quiet;
+	back_answer(b, &rsp);
+	b->ring.rsp_prod_pvt += b->quiet;
+	b->quiet = 0;
 }
 
 void back_answer(struct evil_back *b, const struct vgpu_response *rsp)
@@ -242,13 +272,10 @@ void back_push(struct evil_back *b)
 bool back_serve_until(struct evil_back *b, unsigned int op,
 		      struct vgpu_request *req, int64_t deadline)
 {
-	struct vgpu_response rsp;
-
 	while (back_request(b, req, deadline)) {
-		if (!op || req->op == op)
+		if (is_target(b, op, req))
 			return true;
-		rsp = back_success(req);
-		back_answer(b, &rsp);
+		back_done(b, req);
 		back_push(b);
 	}
 	return false;

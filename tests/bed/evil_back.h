@@ -31,6 +31,8 @@ struct evil_back {
 	struct vgpu_back_ring ring;
 	uint32_t pages;
 	evtchn_port_t port;
+	uint16_t quiet; /* requests to be retired with the next answer */
+	bool wants_quiet; /* attack only where there are some */
 };
 
 void back_open(struct evil_back *b, const char *dir);
@@ -51,11 +53,17 @@ void back_unmap(struct evil_back *b);
 bool back_request(struct evil_back *b, struct vgpu_request *req,
 		  int64_t deadline);
 
-/* Answers "success" to all before the first one of that op. */
+/*
+ * Answers "success" to all before the first one of that op. Quiet requests
+ * without an answer are only counted, and are nobody's target.
+ */
 bool back_serve_until(struct evil_back *b, unsigned int op,
 		      struct vgpu_request *req, int64_t deadline);
 
 struct vgpu_response back_success(const struct vgpu_request *req);
+/* Says that the request is done, with an answer where it gets one. */
+void back_done(struct evil_back *b, const struct vgpu_request *req);
+/* One slot with these octets; back_push() shows what was answered. */
 void back_answer(struct evil_back *b, const struct vgpu_response *rsp);
 void back_push(struct evil_back *b);
 

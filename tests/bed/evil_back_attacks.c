@@ -75,11 +75,33 @@ static void bad_status(struct evil_back *b, const struct vgpu_request *req)
 	back_push(b);
 }
 
+/* More than a ring has slots. */
 static void retired(struct evil_back *b, const struct vgpu_request *req)
 {
 	struct vgpu_response rsp = back_success(req);
 
-	rsp.retired = 1;
+	rsp.retired = UINT16_MAX;
+	back_answer(b, &rsp);
+	back_push(b);
+}
+
+/* One more than were sent, up to where the index may go. */
+static void retired_more(struct evil_back *b, const struct vgpu_request *req)
+{
+	struct vgpu_response rsp = back_success(req);
+
+	rsp.retired = b->quiet + 1;
+	back_answer(b, &rsp);
+	b->ring.rsp_prod_pvt += b->quiet;
+	back_push(b);
+}
+
+/* Right in number, but the index does not come with it. */
+static void retired_ahead(struct evil_back *b, const struct vgpu_request *req)
+{
+	struct vgpu_response rsp = back_success(req);
+
+	rsp.retired = b->quiet;
 	back_answer(b, &rsp);
 	back_push(b);
 }
@@ -121,12 +143,20 @@ static void prod_half(struct evil_back *b, const struct vgpu_request *req)
 static const struct {
 	const char *name;
 	void (*spoil)(struct evil_back *b, const struct vgpu_request *req);
+	bool wants_quiet;
 } spoilers[] = {
-	{"foreign-id", foreign_id}, {"wrong-op", wrong_op},
-	{"duplicate", duplicate},   {"unasked", unasked},
-	{"bad-status", bad_status}, {"reserved", reserved},
-	{"retired", retired},	    {"prod-far", prod_far},
-	{"prod-back", prod_back},   {"prod-half", prod_half},
+	{"foreign-id", foreign_id, false},
+	{"wrong-op", wrong_op, false},
+	{"duplicate", duplicate, false},
+	{"unasked", unasked, false},
+	{"bad-status", bad_status, false},
+	{"reserved", reserved, false},
+	{"retired", retired, false},
+	{"retired-more", retired_more, true},
+	{"retired-ahead", retired_ahead, true},
+	{"prod-far", prod_far, false},
+	{"prod-back", prod_back, false},
+	{"prod-half", prod_half, false},
 };
 
 /* ---- silence and leaving ---- */
@@ -158,16 +188,13 @@ static void close_middle(struct evil_back *b)
 static void storm(struct evil_back *b)
 {
 	int64_t end = in_seconds(b->seconds);
-	struct vgpu_response rsp;
 	struct vgpu_request req;
 
 	while (evil_now_ms() < end) {
 		for (int i = 0; i < 1000; i++)
 			xenevtchn_notify(b->evt, b->port);
-		while (back_request(b, &req, 0)) {
-			rsp = back_success(&req);
-			back_answer(b, &rsp);
-		}
+		while (back_request(b, &req, 0))
+			back_done(b, &req);
 		back_push(b);
 	}
 	tap(evil_state(b->xs, b->front) == XenbusStateConnected,
@@ -242,6 +269,8 @@ static const struct {
 	{VGPU_NODE_MAX_RING_PAGE_ORDER, "99", false},
 	{VGPU_NODE_MAX_ARENA_PAGES, NULL, true},
 	{VGPU_NODE_MAX_ARENA_PAGES, "0", true},
+	{VGPU_NODE_MAX_ARENA_PAGES, "2", true}, /* no room for a launch */
+	{VGPU_NODE_MAX_ARENA_PAGES, "3", false},
 	{VGPU_NODE_MAX_BUFFERS, "banana", true},
 	{VGPU_NODE_MAX_BUFFERS, "4294967295", false},
 	{VGPU_NODE_MAX_BUFFER_PAGES, "99999999999999999999", true},
@@ -386,11 +415,13 @@ void back_attack(struct evil_back *b, const char *name)
 	for (size_t i = 0; i < sizeof(spoilers) / sizeof(spoilers[0]); i++) {
 		if (strcmp(spoilers[i].name, name))
 			continue;
+		b->wants_quiet = spoilers[i].wants_quiet;
 		if (ready(b, name, true, &req)) {
 			spoilers[i].spoil(b, &req);
 			tap(back_wait(b, GIVEN_UP) >= 0,
 			    "%s: the frontend gives up", name);
 		}
+		b->wants_quiet = false;
 		back_close(b);
 		return;
 	}

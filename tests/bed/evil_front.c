@@ -25,6 +25,7 @@ static const char usage[] =
 	"  connect   no attack: negotiate, NOP, vector add, close\n"
 	"  nodes     garbage in the frontend's xenstore nodes\n"
 	"  requests  requests that break a rule\n"
+	"  compute   the same with memory, blocks and quiet requests\n"
 	"  ring      indices, slots that change, notifications without end\n"
 	"  vanish    exit while connected with work in flight\n"
 	"-d, -n: uses the devices DEVID (0) ... DEVID + COUNT - 1 (COUNT is 1; "
@@ -171,6 +172,8 @@ static void attack(struct evil_link *l, unsigned int n, const char *name,
 		attack_nodes(l, n);
 	else if (!strcmp(name, "requests"))
 		attack_requests(l);
+	else if (!strcmp(name, "compute"))
+		attack_compute(l);
 	else if (!strcmp(name, "ring"))
 		attack_ring(l, seconds);
 	else if (!strcmp(name, "vanish"))

@@ -16,6 +16,9 @@ void attack_nodes(struct evil_link *l, unsigned int n);
 /* Wrong requests: each gets its status, and right ones work afterwards. */
 void attack_requests(struct evil_link *l);
 
+/* The same for memory, parameter blocks, events and quiet requests. */
+void attack_compute(struct evil_link *l);
+
 /* The shared memory itself, and the event channel, each for so long. */
 void attack_ring(struct evil_link *l, unsigned int seconds);
 

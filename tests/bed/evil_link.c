@@ -261,7 +261,7 @@ bool link_get(struct evil_link *l, struct vgpu_response *rsp)
 		if (l->ring.rsp_cons != l->sring->rsp_prod) {
 			xen_rmb(); /* rsp_prod before the response it covers */
 			RING_COPY_RESPONSE(&l->ring, l->ring.rsp_cons, rsp);
-			l->ring.rsp_cons++;
+			l->ring.rsp_cons += 1 + rsp->retired;
 			return true;
 		}
 		RING_FINAL_CHECK_FOR_RESPONSES(&l->ring, more);

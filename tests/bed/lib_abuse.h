@@ -15,6 +15,7 @@
 #define DEVICE "/dev/vgpufront"
 #define PAGE 4096u
 #define KERNEL_VECTOR_ADD 1
+#define MEM(n) (VGPUFRONT_HANDLE_MEM | (n))
 #define KERNEL_ADDRESS 0xffff888000000000ull
 
 /* A line of TAP; gives ok back. From one thread at a time. */
@@ -44,6 +45,8 @@ struct vgpufront_info device_info(int fd);
 struct vgpufront_sqe nop(uint64_t user_data);
 struct vgpufront_sqe add(uint64_t user_data, uint32_t a, uint32_t b, uint32_t c,
 			 uint32_t count);
+/* A request of that op with nothing else set. */
+struct vgpufront_sqe request(uint64_t user_data, uint8_t op);
 /* One ENTER; enter.submitted and .completed are 0 on an error. */
 int enter(int fd, struct vgpufront_enter *enter);
 int submit(int fd, const struct vgpufront_sqe *sqes, uint32_t nr);
@@ -57,5 +60,13 @@ unsigned char *guarded_page(void);
 void test_arguments(void);
 void test_buffers(void);
 void test_work(void);
+void test_payload(void);
+void test_quiet(void);
+
+/* Quiet requests and a FENCE, again and again; 0: no error. */
+int quiet_for_a_while(void);
+
+/* Buffers of the device, once what was let go of is reclaimed. */
+uint32_t settled_buffers(int fd, uint32_t want);
 
 #endif /* LIB_ABUSE_H */

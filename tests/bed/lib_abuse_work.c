@@ -270,8 +270,7 @@ static void test_scribbled(int fd)
 	buffer_end(fd, &buf);
 }
 
-/* Buffers of the device, once what was let go of is reclaimed. */
-static uint32_t settled_buffers(int fd, uint32_t want)
+uint32_t settled_buffers(int fd, uint32_t want)
 {
 	time_t end = time(NULL) + RECLAIM_S;
 	uint32_t nr;

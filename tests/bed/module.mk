@@ -16,6 +16,13 @@ $(B)/test/bed/guest-exec: $(B)/obj/tests/bed/guest-exec.o
 $(B)/test/bed/await: $(B)/obj/tests/bed/await.o
 	$(call link,$^ -lxenstore)
 
+# In guests alone: the library is all that it needs. Exact fmaf, for its checks.
+$(B)/obj/tests/bed/compute.o: CFLAGS += -I. -ffp-contract=off
+$(B)/test/bed/compute: $(B)/obj/tests/bed/compute.o $(LIBVGPUFRONT_A)
+	$(call link,$^ -lpthread -lm)
+
+ALL += $(B)/test/bed/compute
+
 ifeq ($(HAVE_XEN),y)
 ALL += $(BED_TOOLS)
 endif

@@ -13,3 +13,16 @@ bool bare_cuda(struct results *r, const struct bench_plan *plan, char why[256])
 	snprintf(why, 256, "built without the CUDA toolkit");
 	return false;
 }
+
+/* Never called: bare_cuda() has said that there is no GPU. */
+bool bare_compute(struct results *r, const struct bench_plan *plan,
+		  char why[256])
+{
+	return bare_cuda(r, plan, why);
+}
+
+bool bare_compute_sleeping(struct results *r, const struct bench_plan *plan,
+			   char why[256])
+{
+	return bare_cuda(r, plan, why);
+}

@@ -4,7 +4,8 @@
  *
  * Measures, in one run: what two processes need for a round trip at best; the
  * vector add without any of this, by CUDA or by threads; then the same through
- * frontend ring, unmodified backend and engine, without Xen (../native/). Ratios
+ * frontend ring, unmodified backend and engine, without Xen (../native/); at last
+ * what a guest's program does with its library, beside CUDA. Ratios
  * between rows of one run are what counts. It sets no priority and no affinity,
  * but for the one row that says so.
  *
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "measure.h"
+#include "measure_lib.h"
 #include "peer.h"
 #include "report.h"
 
@@ -47,7 +49,7 @@ static const struct bench_plan quick_plan = {
 static void usage(FILE *to)
 {
 	fputs("usage: vgpu-bench [options]\n"
-	      "  --engine auto|cpu|cuda  what runs the vector adds; auto (the "
+	      "  --engine auto|cpu|cuda  what runs the work; auto (the "
 	      "default) is cuda,\n"
 	      "                          and cpu where there is no GPU\n"
 	      "  --json FILE             write the results there too\n"
@@ -81,6 +83,20 @@ static bool measure_bare(struct results *r, const struct bench_plan *plan,
 	return false;
 }
 
+/* Without a GPU nothing bare is like a launch. */
+static bool measure_compute(struct results *r, const struct bench_plan *plan)
+{
+	char why[256];
+
+	if (!strcmp(r->engine, "cuda") &&
+	    (!bare_apart(bare_compute, r, plan, why) ||
+	     !bare_apart(bare_compute_sleeping, r, plan, why))) {
+		fprintf(stderr, "vgpu-bench: bare CUDA: %s\n", why);
+		return false;
+	}
+	return measure_lib(r, plan);
+}
+
 static bool measure(struct results *r, const struct bench_plan *plan,
 		    const char *engine)
 {
@@ -92,7 +108,8 @@ static bool measure(struct results *r, const struct bench_plan *plan,
 	if (!measure_bare(r, plan, engine) ||
 	    !measure_nops(r, plan, r->engine) ||
 	    !measure_adds(r, plan, r->engine, false) ||
-	    !measure_adds(r, plan, r->engine, true))
+	    !measure_adds(r, plan, r->engine, true) ||
+	    !measure_compute(r, plan))
 		return false;
 	measure_targets(r);
 	return true;

@@ -65,6 +65,8 @@ enum bench_section {
 	SECTION_REFERENCE, /* beside bare: how else one could do it */
 	SECTION_IN_PLACE,
 	SECTION_STAGED,
+	SECTION_BARE_COMPUTE,
+	SECTION_COMPUTE, /* calls of the guest's library */
 	NR_SECTIONS
 };
 
@@ -75,6 +77,8 @@ enum bench_section {
  * @variant: of a peer: how; of the backend: the paths its jobs took
  * @elements: of a vector add, 12 octets each
  * @batch: operations of one measured time
+ * @bytes, @flops: of a copy, of a product
+ * @engine_ns: of an operation, that the engine was busy with it; 0: not asked
  * @sent, @woken: notifications sent, and wake-ups, per batch and both ways
  * @peer: index of the row that ratio is to, or -1
  * @right: the sums were compared, and exact
@@ -86,6 +90,9 @@ struct row {
 	char variant[BENCH_TEXT];
 	uint32_t elements;
 	uint32_t batch;
+	uint64_t bytes;
+	double flops;
+	double engine_ns;
 	uint32_t ops;
 	double p50, p90, p99, p999, max;
 	double sent, woken;
@@ -104,11 +111,33 @@ struct count_row {
 	uint64_t front_sleeps, worker_sleeps;
 };
 
+/*
+ * What a guest's program calls its kernel and hypervisor for, in all: ops
+ * batches of launches, with a fence behind each.
+ *
+ * @enters, @sent: system calls and events, to launch; then those of the fences
+ * @events: taken, of both
+ */
+struct call_row {
+	uint32_t batch;
+	uint32_t ops;
+	uint64_t enters, sent;
+	uint64_t fence_enters, fence_sent;
+	uint64_t events;
+};
+
+/* at_least: the limit is a lower one. */
 struct target {
 	char name[BENCH_TEXT];
 	double value, limit;
 	const char *unit;
+	bool at_least;
 };
+
+static inline bool target_reached(const struct target *t)
+{
+	return t->at_least ? t->value >= t->limit : t->value <= t->limit;
+}
 
 #define MAX_ROWS 128
 
@@ -117,6 +146,8 @@ struct results {
 	unsigned int rows;
 	struct count_row count[16];
 	unsigned int counts;
+	struct call_row call[4];
+	unsigned int calls;
 	struct target target[16];
 	unsigned int targets;
 	char engine[BENCH_TEXT];
@@ -134,6 +165,11 @@ struct row *results_row(struct results *r, enum bench_section section,
 /* The row of that section and size; -1 where there is none. */
 int results_find(const struct results *r, enum bench_section section,
 		 const char *name, uint32_t elements);
+/*
+ * "zero-copy:10005" of the backend's statistics now, less what was there before,
+ * as "zero-copy".
+ */
+void results_paths(const char *before, const char *now, char *out, size_t size);
 /* Sets peer and ratio of a row, by the medians for the same work. */
 void results_compare(struct results *r, struct row *row, int peer);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compute.h"
 #include "native.h"
 #include "trace.h"
 #include "vgpu_nodes.h"
@@ -241,30 +242,6 @@ static bool time_adds(struct native *n, const struct bench_plan *plan,
 	return true;
 }
 
-/* "zero-copy:10005" of now, less what was there before, as "zero-copy". */
-static void paths_taken(const char *before, const char *now, char *out,
-			size_t size)
-{
-	char text[128], *word, *save = NULL;
-	size_t len = 0;
-
-	*out = '\0';
-	snprintf(text, sizeof(text), "%s", now);
-	for (word = strtok_r(text, ",", &save); word && len < size;
-	     word = strtok_r(NULL, ",", &save)) {
-		char *colon = strchr(word, ':');
-		const char *old;
-
-		/* The count is the same as it was: not this time. */
-		old = strstr(before, word);
-		if (!colon ||
-		    (old && (!old[strlen(word)] || old[strlen(word)] == ',')))
-			continue;
-		len += snprintf(out + len, size - len, "%s%.*s",
-				len ? ", " : "", (int)(colon - word), word);
-	}
-}
-
 static bool add_of(struct results *r, const struct bench_plan *plan,
 		   struct native *n, struct samples *s, uint32_t elements,
 		   bool staged)
@@ -284,8 +261,8 @@ static bool add_of(struct results *r, const struct bench_plan *plan,
 	row->elements = elements;
 	row->right = bench_check(v.buf[2].data, elements);
 	snprintf(row->engine, sizeof(row->engine), "%s", r->engine);
-	paths_taken(before.by_path, after.by_path, row->variant,
-		    sizeof(row->variant));
+	results_paths(before.by_path, after.by_path, row->variant,
+		      sizeof(row->variant));
 	results_compare(r, row, results_find(r, SECTION_BARE, NULL, elements));
 	if (elements == bench_sizes[0] &&
 	    !count_calls(r, n,
@@ -328,32 +305,76 @@ bool measure_adds(struct results *r, const struct bench_plan *plan,
 	return ok;
 }
 
-static void target(struct results *r, const char *name, int row, bool ratio,
-		   double limit)
+static void target(struct results *r, const char *name, double value,
+		   double limit, const char *unit)
 {
-	struct target *t = &r->target[r->targets];
+	struct target *t = &r->target[r->targets++];
 
-	if (row < 0)
-		return;
-	r->targets++;
 	snprintf(t->name, sizeof(t->name), "%s", name);
-	t->value = ratio ? r->row[row].ratio : r->row[row].p50 / 1000;
-	t->unit = ratio ? "x bare" : "us";
+	t->value = value;
 	t->limit = limit;
+	t->unit = unit;
+}
+
+/* Time of one operation of a row. */
+static void target_us(struct results *r, const char *name, int row,
+		      double limit)
+{
+	if (row >= 0)
+		target(r, name, r->row[row].p50 / r->row[row].batch / 1000,
+		       limit, "us");
+}
+
+static void target_ratio(struct results *r, const char *name, int row,
+			 double limit)
+{
+	if (row >= 0 && r->row[row].peer >= 0)
+		target(r, name, r->row[row].ratio, limit, "x bare");
+}
+
+/* Of the speed that bare has. */
+static void target_share(struct results *r, const char *name, int row,
+			 double limit)
+{
+	if (row < 0 || r->row[row].peer < 0)
+		return;
+	target(r, name, 100 / r->row[row].ratio, limit, "% of bare");
+	r->target[r->targets - 1].at_least = true;
+}
+
+static void compute_targets(struct results *r)
+{
+	char name[BENCH_TEXT];
+
+	compute_name_submit(name, 64);
+	target_us(r, name, results_find(r, SECTION_COMPUTE, name, 0), 1);
+	for (int spin = 1; spin >= 0; spin--)
+		target_ratio(r, compute_name_latency(spin),
+			     results_find(r, SECTION_COMPUTE,
+					  compute_name_latency(spin), 0),
+			     1.3);
+	compute_name_sgemm(name, 4096);
+	target_share(r, name, results_find(r, SECTION_COMPUTE, name, 0), 97);
+	for (int i = 0; i < NR_COPIES; i++)
+		target_share(r, compute_copy_names[i],
+			     results_find(r, SECTION_COMPUTE,
+					  compute_copy_names[i], 0),
+			     90);
 }
 
 void measure_targets(struct results *r)
 {
 	uint32_t large = 64 << 20;
 
-	target(r, "NOP, polled", results_find(r, SECTION_NOP, "polled", 0),
-	       false, 1.5);
-	target(r, "NOP, event mode",
-	       results_find(r, SECTION_NOP, "event, both sleep", 0), false, 15);
-	target(r, "vector add of 1,024, in place",
-	       results_find(r, SECTION_IN_PLACE, NULL, 1024), true, 1.3);
-	target(r, "vector add of 64 Mi, in place",
-	       results_find(r, SECTION_IN_PLACE, NULL, large), true, 1.15);
-	target(r, "vector add of 64 Mi, staged",
-	       results_find(r, SECTION_STAGED, NULL, large), true, 1.5);
+	target_us(r, "NOP, polled", results_find(r, SECTION_NOP, "polled", 0),
+		  1.5);
+	target_us(r, "NOP, event mode",
+		  results_find(r, SECTION_NOP, "event, both sleep", 0), 15);
+	target_ratio(r, "vector add of 1,024, in place",
+		     results_find(r, SECTION_IN_PLACE, NULL, 1024), 1.3);
+	target_ratio(r, "vector add of 64 Mi, in place",
+		     results_find(r, SECTION_IN_PLACE, NULL, large), 1.15);
+	target_ratio(r, "vector add of 64 Mi, staged",
+		     results_find(r, SECTION_STAGED, NULL, large), 1.5);
+	compute_targets(r);
 }

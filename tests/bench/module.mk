@@ -5,15 +5,16 @@
 # machine's wrote.
 
 BENCH_OBJS := $(addprefix $(B)/obj/tests/bench/,bench.o results.o peer.o \
-	bare_cpu.o native.o measure.o trace.o report.o report_json.o)
-BENCH_HARNESS := $(addprefix $(B)/obj/,$(NATIVE_WORLD) \
-	$(addprefix tests/native/,front.o buffer.o memory.o)) $(FRONT_CORE_OBJ)
+	bare_cpu.o native.o measure.o measure_lib.o compute.o trace.o report.o \
+	report_json.o)
+BENCH_HARNESS := $(addprefix $(B)/obj/,$(NATIVE_WORLD) $(NATIVE_DEVICE) \
+	$(NATIVE_LIB))
 VGPU_BENCH := $(B)/native/plain/bin/vgpu-bench
 
 ifeq ($(HAVE_CUDA),y)
 
 BENCH_OBJS += $(addprefix $(B)/obj/tests/bench/,bare_cuda.o \
-	bare_kernels_fatbin.o) $(B)/obj/cuda/cuda_driver.o
+	bare_compute.o bare_kernels_fatbin.o) $(B)/obj/cuda/cuda_driver.o
 
 $(B)/obj/tests/bench/bare_kernels.fatbin: tests/bench/bare_kernels.cu
 	@mkdir -p $(@D)
@@ -27,7 +28,7 @@ $(B)/obj/tests/bench/bare_kernels_fatbin.o: tests/bench/bare_kernels_fatbin.S \
 	$(if $(Q),@echo "  AS      $<")
 	$(Q)$(CC) $(CFLAGS) -DBARE_FATBIN='"$(B)/obj/tests/bench/bare_kernels.fatbin"' -c -o $@ $<
 
-$(B)/obj/tests/bench/bare_cuda.o: CFLAGS += -isystem $(dir $(CUDA_H))
+$(addprefix $(B)/obj/tests/bench/,bare_cuda.o bare_compute.o): CFLAGS += -isystem $(dir $(CUDA_H))
 
 else
 
@@ -43,7 +44,7 @@ $(B)/obj/tests/bench/bare_cpu.o: CFLAGS += -O3
 
 $(VGPU_BENCH): $(BENCH_OBJS) $(BENCH_HARNESS) \
 		| $(B)/native/plain/bin/vgpubackd $(B)/native/plain/libexec/vgpu-worker
-	$(call link,$^ -ldl -lpthread)
+	$(call link,$(NATIVE_LIB_LDFLAGS) $^ -ldl -lpthread)
 
 ifeq ($(HAVE_XEN),y)
 tests/bench/test_bench.sh: $(VGPU_BENCH)

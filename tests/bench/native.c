@@ -27,8 +27,6 @@ bool native_begin(struct native *n, const struct native_mode *mode)
 	}
 	if (mode->staged)
 		setenv(NX_ENV_NO_REGIONS, "1", 1);
-	else
-		unsetenv(NX_ENV_NO_REGIONS);
 	world_start(&n->w);
 	world_backend_start(&n->w, mode->engine, options);
 	world_domain_make(&n->w, GUEST, MAX_GRANTS);
@@ -53,6 +51,7 @@ bool native_end(struct native *n)
 
 	/* Where connecting failed, the end of the domain takes it all back. */
 	front_close(&n->f);
+	unsetenv(NX_ENV_NO_REGIONS);
 	return world_end(&n->w) && ok;
 }
 

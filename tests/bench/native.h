@@ -39,7 +39,7 @@ bool native_end(struct native *n);
 /* What the backend counts for this device, as in its log. */
 struct native_stats {
 	uint64_t wakeups, notify_sent;
-	char by_path[128];
+	char by_path[512];
 };
 
 bool native_stats(struct native *n, struct native_stats *out);

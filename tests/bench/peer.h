@@ -22,6 +22,14 @@ bool peer_eventfd(struct results *r, const struct bench_plan *plan);
  * set as soon as there is a GPU that can be used.
  */
 bool bare_cuda(struct results *r, const struct bench_plan *plan, char why[256]);
+/*
+ * What a guest's program does by the library, by the driver's API and cuBLAS:
+ * the CPU spins while it waits; or sleeps, latencies alone.
+ */
+bool bare_compute(struct results *r, const struct bench_plan *plan,
+		  char why[256]);
+bool bare_compute_sleeping(struct results *r, const struct bench_plan *plan,
+			   char why[256]);
 /* As many threads as the cpu engine has. */
 bool bare_cpu(struct results *r, const struct bench_plan *plan, char why[256]);
 

@@ -132,6 +132,58 @@ static void adds(FILE *to, const struct results *r)
 	}
 }
 
+/* What a row's time is for: bytes, operations, or launches. */
+static void speed(FILE *to, const struct row *row)
+{
+	if (row->bytes)
+		fprintf(to, " %9.2f GB/s    ", row->bytes / row->p50);
+	else if (row->flops)
+		fprintf(to, " %9.2f TFLOP/s ", row->flops / row->p50 / 1000);
+	else
+		fprintf(to, " %9.0f ns each ", row->p50 / row->batch);
+}
+
+static void compute(FILE *to, const struct results *r)
+{
+	fprintf(to,
+		"\na guest's program, by calls of its library; and the same by CUDA's driver API\n"
+		"%-42s %-8s %8s %11s %11s %11s %11s %18s  ratio of p50\n",
+		"", "", "ops", "p50 us", "p99 us", "p99.9 us", "max us", "");
+	for (unsigned int i = 0; i < r->rows; i++) {
+		const struct row *row = &r->row[i];
+
+		if (row->section != SECTION_BARE_COMPUTE &&
+		    row->section != SECTION_COMPUTE)
+			continue;
+		fprintf(to, "%-42s %-8s", row->name,
+			row->section == SECTION_COMPUTE ? "library" : "bare");
+		times(to, row);
+		speed(to, row);
+		if (row->peer >= 0)
+			fprintf(to, "  %6.2f x bare", row->ratio);
+		if (row->engine_ns > 0)
+			fprintf(to, "  engine %.2f us,", row->engine_ns / 1000);
+		fprintf(to, "  %s\n", row->variant);
+	}
+}
+
+static void calls(FILE *to, const struct results *r)
+{
+	fprintf(to,
+		"\ncalls of a guest's program for each batch of launches, and for the fence behind it; both sides sleep\n"
+		"%-8s %8s %14s %14s %14s %14s %14s\n",
+		"batch", "ops", "system calls", "events sent", "fence: calls",
+		"fence: sent", "events taken");
+	for (unsigned int i = 0; i < r->calls; i++) {
+		const struct call_row *c = &r->call[i];
+		double n = c->ops;
+
+		fprintf(to, "%-8u %8u %14.2f %14.2f %14.2f %14.2f %14.2f\n",
+			c->batch, c->ops, c->enters / n, c->sent / n,
+			c->fence_enters / n, c->fence_sent / n, c->events / n);
+	}
+}
+
 static void counts(FILE *to, const struct results *r)
 {
 	fprintf(to,
@@ -160,9 +212,9 @@ static void targets(FILE *to, const struct results *r)
 	for (unsigned int i = 0; i < r->targets; i++) {
 		const struct target *t = &r->target[i];
 		const char *verdict =
-			t->value <= t->limit ? "reached" : "not reached";
+			target_reached(t) ? "reached" : "not reached";
 
-		fprintf(to, "%-34s %10.2f %10.2f %-7s %s\n", t->name, t->value,
+		fprintf(to, "%-34s %10.2f %10.2f %-9s %s\n", t->name, t->value,
 			t->limit, t->unit,
 			strcmp(r->engine, "cuda") ? "not judged: no GPU" :
 						    verdict);
@@ -189,5 +241,7 @@ void report_table(FILE *to, const struct results *r,
 	batches(to, r);
 	adds(to, r);
 	counts(to, r);
+	compute(to, r);
+	calls(to, r);
 	targets(to, r);
 }

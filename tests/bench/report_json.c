@@ -31,6 +31,8 @@ static const char *const section_names[NR_SECTIONS] = {
 	[SECTION_BATCH] = "batch",	   [SECTION_BARE] = "bare",
 	[SECTION_REFERENCE] = "reference", [SECTION_IN_PLACE] = "in-place",
 	[SECTION_STAGED] = "staged",
+	[SECTION_BARE_COMPUTE] = "bare-compute",
+	[SECTION_COMPUTE] = "compute",
 };
 
 static void one_row(FILE *to, const struct results *r, const struct row *row)
@@ -51,6 +53,14 @@ static void one_row(FILE *to, const struct results *r, const struct row *row)
 		fprintf(to, ", \"gb_per_s\": %.4f, \"exact\": %s",
 			row->elements * 12.0 / row->p50,
 			row->right ? "true" : "false");
+	if (row->bytes)
+		fprintf(to, ", \"bytes\": %llu, \"gb_per_s\": %.4f",
+			(unsigned long long)row->bytes, row->bytes / row->p50);
+	if (row->flops)
+		fprintf(to, ", \"tflop_per_s\": %.4f",
+			row->flops / row->p50 / 1000);
+	if (row->engine_ns > 0)
+		fprintf(to, ", \"engine_ns\": %.0f", row->engine_ns);
 	if (row->section == SECTION_NOP || row->section == SECTION_BATCH)
 		fprintf(to,
 			", \"sent_per_batch\": %.4f, \"woken_per_batch\": %.4f",
@@ -81,6 +91,17 @@ static void one_count(FILE *to, const struct count_row *c)
 		(unsigned long long)c->worker_sleeps);
 }
 
+static void one_call(FILE *to, const struct call_row *c)
+{
+	fprintf(to,
+		"    {\"batch\": %u, \"ops\": %u, \"enters\": %llu, \"sent\": %llu, \"fence_enters\": %llu, \"fence_sent\": %llu, \"events\": %llu}",
+		c->batch, c->ops, (unsigned long long)c->enters,
+		(unsigned long long)c->sent,
+		(unsigned long long)c->fence_enters,
+		(unsigned long long)c->fence_sent,
+		(unsigned long long)c->events);
+}
+
 static void one_target(FILE *to, const struct results *r,
 		       const struct target *t)
 {
@@ -90,7 +111,7 @@ static void one_target(FILE *to, const struct results *r,
 	text(to, "unit", t->unit);
 	fprintf(to, ", \"reached\": %s}",
 		strcmp(r->engine, "cuda") ? "null" :
-		t->value <= t->limit	  ? "true" :
+		target_reached(t)	  ? "true" :
 					    "false");
 }
 
@@ -141,6 +162,11 @@ bool report_json(const char *path, const struct results *r,
 	for (unsigned int i = 0; i < r->counts; i++) {
 		one_count(to, &r->count[i]);
 		fputs(i + 1 < r->counts ? ",\n" : "\n", to);
+	}
+	fputs("  ],\n  \"calls\": [\n", to);
+	for (unsigned int i = 0; i < r->calls; i++) {
+		one_call(to, &r->call[i]);
+		fputs(i + 1 < r->calls ? ",\n" : "\n", to);
 	}
 	fputs("  ],\n  \"targets\": [\n", to);
 	for (unsigned int i = 0; i < r->targets; i++) {

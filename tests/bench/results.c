@@ -97,6 +97,28 @@ void results_compare(struct results *r, struct row *row, int peer)
 			     (r->row[peer].p50 / r->row[peer].batch);
 }
 
+void results_paths(const char *before, const char *now, char *out, size_t size)
+{
+	char text[512], *word, *save = NULL;
+	size_t len = 0;
+
+	*out = '\0';
+	snprintf(text, sizeof(text), "%s", now);
+	for (word = strtok_r(text, ",", &save); word && len < size;
+	     word = strtok_r(NULL, ",", &save)) {
+		char *colon = strchr(word, ':');
+		const char *old;
+
+		/* The count is the same as it was: not this time. */
+		old = strstr(before, word);
+		if (!colon ||
+		    (old && (!old[strlen(word)] || old[strlen(word)] == ',')))
+			continue;
+		len += snprintf(out + len, size - len, "%s%.*s",
+				len ? ", " : "", (int)(colon - word), word);
+	}
+}
+
 void bench_fill(float *a, float *b, float *c, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {

@@ -54,6 +54,20 @@ if len(counts) != 5:
 polled = counts["polled"]
 if (polled["front_calls"] or 0) * 2 > polled["requests"]:
     print("system calls of a polling front:", polled)
+library = {r["name"]: r for r in rows if r["section"] == "compute"}
+if len(library) != 12:
+    print("calls of the library:", sorted(library))
+for name, row in library.items():
+    if row["engine"] != "cpu" or (name.startswith("launch") != ("no GPU" in row["how"])):
+        print("not by the cpu engine, or it claims to launch:", row)
+if any(r["section"] == "bare-compute" for r in rows):
+    print("bare CUDA without a GPU")
+if [c["batch"] for c in run["calls"]] != [1, 8, 64]:
+    print("batches of launches:", run["calls"])
+for c in run["calls"]:
+    # However many there are: one system call, and at most one event.
+    if c["enters"] != c["ops"] or c["sent"] > c["ops"] or c["fence_enters"] < c["ops"]:
+        print("calls of a batch:", c)
 if run["engine"]["name"] != "cpu" or any(t["reached"] is not None for t in run["targets"]):
     print("a processor is judged as a GPU:", run["engine"], run["targets"])
 PYTHON
@@ -62,7 +76,9 @@ PYTHON
 check 'the table says what the rows say' "$(for text in 'engine cpu on .*: no GPU' \
 	'^polled  ' '^polled, each side' '^event, both sleep  ' '^default, front sleeps  ' \
 	'^1 Ki .* native, in place .* cpu .* host' '^1 Mi .* native, staged .* cpu .* host' \
-	'^64 Ki .* bare .* cpu .* threads' 'NOP, polled .* not judged: no GPU'; do
+	'^64 Ki .* bare .* cpu .* threads' \
+	'^launch, quiet, batches of 64 .* library .* ns each .*no GPU' \
+	'^copy, host to device .* library .* GB/s' '^sgemm, order 96.* library ' 'NOP, polled .* not judged: no GPU'; do
 	grep -Eq "$text" "$dir/table" || echo "missing: $text"
 done
 grep 'WRONG SUMS' "$dir/table")"

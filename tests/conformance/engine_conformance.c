@@ -10,17 +10,26 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "conformance.h"
 
-static int nr_tests, nr_failed;
+/* Counted together with what runs in processes of its own. */
+struct tally {
+	int tests, failed;
+};
+
+static struct tally *tally;
 
 static void tap(bool ok, const char *label, const char *name, const char *wrong)
 {
-	nr_tests++;
+	tally->tests++;
 	if (!ok)
-		nr_failed++;
-	printf("%sok %d - %s: %s\n", ok ? "" : "not ", nr_tests, label, name);
+		tally->failed++;
+	printf("%sok %d - %s: %s\n", ok ? "" : "not ", tally->tests, label,
+	       name);
 	if (!ok)
 		printf("# %s\n", wrong);
 	fflush(stdout);
@@ -28,8 +37,9 @@ static void tap(bool ok, const char *label, const char *name, const char *wrong)
 
 static void skip(const char *label, const char *name, const char *why)
 {
-	nr_tests++;
-	printf("ok %d - %s: %s # SKIP %s\n", nr_tests, label, name, why);
+	tally->tests++;
+	printf("ok %d - %s: %s # SKIP %s\n", tally->tests, label, name, why);
+	fflush(stdout);
 }
 
 static void run_cases(struct run *r, const struct conformance_case *cases)
@@ -47,28 +57,109 @@ static void run_cases(struct run *r, const struct conformance_case *cases)
 	}
 }
 
-static void run_engine(struct run *r, bool asked_for)
+static bool open_or_tell(struct run *r, bool asked_for)
 {
 	char why[VGPU_ENGINE_WHY] = "";
 
 	r->eng = vgpu_engine_open(r->engine, &r->cfg, why);
-	if (!r->eng && asked_for) {
+	if (!r->eng && asked_for)
 		tap(false, r->label, "opens", why);
-		return;
-	}
-	if (!r->eng) {
+	else if (!r->eng)
 		skip(r->label, "opens", why);
+	return r->eng;
+}
+
+static bool has_modules(struct run *r)
+{
+	struct vgpu_engine_facts facts;
+
+	vgpu_engine_facts(r->eng, &facts);
+	return facts.modules;
+}
+
+static void run_engine(struct run *r, bool asked_for)
+{
+	if (!open_or_tell(r, asked_for))
 		return;
+	run_cases(r, result_cases);
+	run_cases(r, region_cases);
+	run_cases(r, order_cases);
+	run_cases(r, memory_cases);
+	run_cases(r, copy_cases);
+	run_cases(r, builtin_cases);
+	run_cases(r, sgemm_cases);
+	run_cases(r, event_cases);
+	if (has_modules(r)) {
+		run_cases(r, module_cases);
+		run_cases(r, launch_cases);
+	} else {
+		run_cases(r, no_module_cases);
 	}
-	if (!r->fault) {
-		run_cases(r, result_cases);
-		run_cases(r, region_cases);
-		run_cases(r, order_cases);
-		run_cases(r, life_cases);
-	}
-	if (r->fault || !strcmp(r->engine, "cpu"))
+	run_cases(r, life_cases);
+	if (!strcmp(r->engine, "cpu"))
 		run_cases(r, fault_cases);
 	vgpu_engine_close(r->eng);
+}
+
+/* What a process does not survive, or not its use of the GPU. */
+struct fatal {
+	const char *name;
+	const struct conformance_case *cases;
+	uint64_t max_job_ns;
+	bool modules;
+};
+
+static const struct fatal fatal[] = {
+	{ "fault", fault_cases, 0, false },
+	{ "launch that faults", launch_fault_cases, 0, true },
+	{ "time limit", limit_cases, UINT64_C(200000000), true },
+};
+
+static void run_fatal(struct run *r, const struct fatal *f, bool asked_for)
+{
+	uint64_t start;
+
+	r->cfg.max_job_ns = f->max_job_ns;
+	if (!open_or_tell(r, asked_for))
+		return;
+	if (f->modules && !has_modules(r)) {
+		skip(r->label, f->name, "has no modules");
+	} else if (f->max_job_ns && r->remote) {
+		skip(r->label, f->name, "is set at the far end");
+	} else {
+		run_cases(r, f->cases);
+	}
+	start = now_ns();
+	vgpu_engine_close(r->eng);
+	tap(now_ns() - start < UINT64_C(5000000000), r->label,
+	    "closes after it", "took more than five seconds");
+}
+
+/* Each in a process that begins with the GPU, and is ended if it hangs. */
+static void run_fatals(struct run *r, bool asked_for)
+{
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
+		int status = 0;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			alarm(180);
+			run_fatal(r, &fatal[i], asked_for);
+			_exit(0);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+			tap(false, r->label, fatal[i].name,
+			    WIFSIGNALED(status) ?
+			    strsignal(WTERMSIG(status)) : "its process failed");
+	}
+}
+
+static void run_one(struct run *r, bool asked_for)
+{
+	if (r->fault)
+		run_fatals(r, asked_for);
+	else
+		run_engine(r, asked_for);
 }
 
 /* Names, and that "auto" says which engine it chose and why. */
@@ -119,7 +210,7 @@ static void usage(FILE *to)
 	      "                 then be there\n"
 	      "  --quick        small operands, for a run under a sanitizer\n"
 	      "  --huge         also 256 Mi elements (4 GiB of memory), and more than 2^31\n"
-	      "  --fault        only a kernel that faults: a GPU's last, in this process\n",
+	      "  --fault        only kernels that fault or never end: a process's last on a GPU\n",
 	      to);
 }
 
@@ -147,6 +238,10 @@ int main(int argc, char **argv)
 	bool quick = false, huge = false, fault = false;
 	size_t i;
 
+	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (tally == MAP_FAILED)
+		return 255;
 	/*
 	 * An arena per thread would look like a leak of address space, and so
 	 * would a large block in the heap, below some small one.
@@ -176,7 +271,9 @@ int main(int argc, char **argv)
 			asked[k]);
 		return 2;
 	}
-	run_cases(&names, name_cases);
+	/* A GPU that was opened here would be none to processes of its own. */
+	if (!fault)
+		run_cases(&names, name_cases);
 	for (i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
 		bool wanted = false;
 
@@ -187,7 +284,7 @@ int main(int argc, char **argv)
 		runs[i].quick = quick;
 		runs[i].huge = huge;
 		runs[i].fault = fault;
-		run_engine(&runs[i], wanted);
+		run_one(&runs[i], wanted);
 	}
 	for (int k = 0; k < nr_asked; k++) {
 		struct run there = {
@@ -200,8 +297,8 @@ int main(int argc, char **argv)
 		};
 
 		if (is_remote(asked[k]))
-			run_engine(&there, true);
+			run_one(&there, true);
 	}
-	printf("1..%d\n", nr_tests);
-	return nr_failed ? 1 : 0;
+	printf("1..%d\n", tally->tests);
+	return tally->failed ? 1 : 0;
 }

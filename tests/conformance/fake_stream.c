@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * fake_stream.c - streams, events, copies and kernels of the fake libcuda.so.1
+ * fake_stream.c - streams, events and copies of the fake libcuda.so.1
  *
  * Owns the streams. Each has a thread, which does its work one by one, some
  * time after the call that queued it; the NULL stream does it at once. A kernel
@@ -9,6 +9,7 @@
  */
 #include <fenv.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,20 +19,7 @@
 
 struct event {
 	int pending;			/* under the lock */
-};
-
-struct work {
-	enum { ADD, FAULT, COPY, EVENT } type;
-	void *dst;
-	const void *src[2];
-	size_t len;			/* octets */
-	int spoil;			/* one bit of the result is wrong */
-	int drop;			/* without effect */
-	int late;			/* others are first */
-	uint32_t *word, *counter;
-	uint32_t seq;
-	struct event *event;
-	struct work *next;
+	int asked;
 };
 
 struct stream {
@@ -74,24 +62,22 @@ int fake_in_use(const void *p, size_t len)
 	pthread_mutex_lock(&lock);
 	for (struct stream *s = streams; s; s = s->next)
 		for (struct work *w = s->head; w; w = w->next)
-			used |= w->type < EVENT &&
-				(within(w->dst, p, len) ||
-				 within(w->src[0], p, len) ||
-				 within(w->src[1], p, len) ||
-				 within(w->word, p, len) ||
-				 within(w->counter, p, len));
+			used |= within(w->word, p, len) ||
+				within(w->counter, p, len) ||
+				(w->type < EVENT &&
+				 (within(w->dst, p, len) ||
+				  within(w->src[0], p, len) ||
+				  within(w->src[1], p, len)));
 	pthread_mutex_unlock(&lock);
 	return used && !atomic_load(&fake_sticky);
 }
 
 /* May a kernel do this? A GPU finds out when it does. */
-static int legal(const struct work *w)
+static int add_is_legal(const struct work *w)
 {
-	enum memory out = fake_memory(w->dst, w->len);
-
-	return w->type == ADD && fake_memory(w->src[0], w->len) &&
-	       fake_memory(w->src[1], w->len) && out &&
-	       out != REGISTERED_READ_ONLY &&
+	return fake_may_read(w->src[0], w->len) &&
+	       fake_may_read(w->src[1], w->len) &&
+	       fake_may_write(w->dst, w->len) &&
 	       (!w->word || (fake_memory(w->word, 4) == PINNED &&
 			     fake_memory(w->counter, 4) == DEVICE));
 }
@@ -101,38 +87,63 @@ static void add(const struct work *w)
 	const float *a = w->src[0], *b = w->src[1];
 	float *c = w->dst;
 
-	/* A GPU does not care how the host rounds. */
-	fesetenv(FE_DFL_ENV);
 	if (!w->drop)
 		for (size_t i = 0; i < w->len / 4; i++)
 			c[i] = a[i] + b[i];
 }
 
+static void set(const struct work *w)
+{
+	unsigned char *at = w->dst;
+
+	for (size_t i = 0; i < w->len; i += w->width)
+		memcpy(at + i, &w->seq, w->width);
+}
+
+/* 0: the kernel did what no kernel may. */
+static int run_kernel(const struct work *w)
+{
+	fenv_t env;
+	int ok = 1;
+
+	/* A GPU does not care how the host rounds. */
+	fegetenv(&env);
+	fesetenv(FE_DFL_ENV);
+	if (w->type == FAULT)
+		ok = 0;
+	else if (w->type == KERNEL)
+		ok = w->kernel(w);
+	else if ((ok = add_is_legal(w)))
+		add(w);
+	fesetenv(&env);
+	return ok;
+}
+
 static void perform(const struct work *w)
 {
-	const struct timespec slice = { 0, 5000000 };
-	fenv_t env;
+	const struct timespec slice = { 0, 5000000 }, grace = { 0, 20000000 };
 
+	if (w->type == FREE)
+		fake_free(w->dst);
 	if (atomic_load(&fake_sticky))
 		return;
-	if (w->type == FAULT || (w->type == ADD && !legal(w))) {
-		atomic_store(&fake_sticky, CUDA_ERROR_ILLEGAL_ADDRESS);
-		return;
-	}
 	if (w->late)
 		nanosleep(&slice, NULL);
-	fegetenv(&env);
-	if (w->type == ADD)
-		add(w);
-	else if (w->type == COPY && !w->drop)
-		memcpy(w->dst, w->src[0], w->len);
-	fesetenv(&env);
+	if (w->type <= KERNEL && !run_kernel(w)) {
+		/* Others are quick: what they were given before is done. */
+		nanosleep(&grace, NULL);
+		atomic_store(&fake_sticky, CUDA_ERROR_ILLEGAL_ADDRESS);
+	}
+	if (w->type == COPY && !w->drop)
+		memmove(w->dst, w->src[0], w->len);
+	else if (w->type == SET)
+		set(w);
 	if (w->spoil && w->len)
 		((unsigned char *)w->dst)[w->len - (w->type == ADD ? 4 : 1)] ^= 1;
 }
 
 /* See FAKE_CUDA_FAST. */
-static int is_skipped(size_t len)
+int fake_is_skipped(size_t len)
 {
 	return len > 65536 && getenv("FAKE_CUDA_FAST");
 }
@@ -170,7 +181,7 @@ static void *stream_thread(void *arg)
 	return NULL;
 }
 
-static CUresult queue(CUstream stream, const struct work *what)
+CUresult fake_queue(CUstream stream, const struct work *what)
 {
 	struct stream *s = (struct stream *)stream;
 	struct work *w;
@@ -182,7 +193,7 @@ static CUresult queue(CUstream stream, const struct work *what)
 	}
 	w = malloc(sizeof(*w));
 	*w = *what;
-	w->late = getenv("FAKE_CUDA_BUSY") && w->type == ADD;
+	w->late = getenv("FAKE_CUDA_BUSY") && w->type <= KERNEL;
 	w->next = NULL;
 	pthread_mutex_lock(&lock);
 	if (s->head)
@@ -199,6 +210,7 @@ static CUresult queue(CUstream stream, const struct work *what)
 
 CUresult cuStreamCreate(CUstream *stream, unsigned int flags)
 {
+	sigset_t all, before;
 	struct stream *s;
 
 	MAY_FAIL(cuStreamCreate);
@@ -206,8 +218,12 @@ CUresult cuStreamCreate(CUstream *stream, unsigned int flags)
 		fake_misuse("a stream that waits for the NULL stream");
 	s = calloc(1, sizeof(*s));
 	pthread_cond_init(&s->more, NULL);
+	/* A real stream has no thread that could catch a signal. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&s->thread, NULL, stream_thread, s))
 		fake_misuse("no thread for a stream");
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_mutex_lock(&lock);
 	s->next = streams;
 	streams = s;
@@ -249,10 +265,31 @@ CUresult cuStreamQuery(CUstream stream)
 
 CUresult cuStreamSynchronize(CUstream stream)
 {
+	struct stream *s = (struct stream *)stream;
+
 	MAY_FAIL(cuStreamSynchronize);
-	if (stream)
-		fake_misuse("a stream is waited for that is not the NULL one");
+	pthread_mutex_lock(&lock);
+	for (struct work *w = s ? s->head : NULL; w; w = w->next)
+		if (w->type != FREE)
+			fake_misuse("a stream is waited for that has work");
+	while (s && s->head)
+		pthread_cond_wait(&done, &lock);
+	pthread_mutex_unlock(&lock);
 	return CUDA_SUCCESS;
+}
+
+CUresult cuStreamWriteValue32(CUstream stream, CUdeviceptr at, cuuint32_t value,
+			      unsigned int flags)
+{
+	const struct work w = {
+		.type = WRITE, .word = (uint32_t *)(uintptr_t)at, .seq = value,
+	};
+
+	MAY_FAIL(cuStreamWriteValue32);
+	if (flags != CU_STREAM_WRITE_VALUE_DEFAULT || at % 4 ||
+	    fake_memory(w.word, 4) != PINNED)
+		return CUDA_ERROR_INVALID_VALUE;
+	return fake_queue(stream, &w);
 }
 
 CUresult cuEventCreate(CUevent *event, unsigned int flags)
@@ -276,28 +313,21 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 	const struct work w = { .type = EVENT, .event = (struct event *)event };
 
 	MAY_FAIL(cuEventRecord);
-	return queue(stream, &w);
+	return fake_queue(stream, &w);
 }
 
 CUresult cuEventQuery(CUevent event)
 {
+	struct event *e = (struct event *)event;
 	int pending;
 
 	MAY_FAIL(cuEventQuery);
 	pthread_mutex_lock(&lock);
-	pending = ((struct event *)event)->pending;
+	pending = e->pending ||
+		  (getenv("FAKE_CUDA_SLOW") && ++e->asked % 100);
 	pthread_mutex_unlock(&lock);
-	return pending || getenv("FAKE_CUDA_SLOW") ? CUDA_ERROR_NOT_READY :
-						     CUDA_SUCCESS;
-}
-
-CUresult cuEventSynchronize(CUevent event)
-{
-	MAY_FAIL(cuEventSynchronize);
-	pthread_mutex_lock(&lock);
-	while (((struct event *)event)->pending)
-		pthread_cond_wait(&done, &lock);
-	pthread_mutex_unlock(&lock);
+	if (pending)
+		return CUDA_ERROR_NOT_READY;
 	return (CUresult)atomic_load(&fake_sticky);
 }
 
@@ -307,7 +337,7 @@ static CUresult copy(CUstream stream, void *dst, const void *src, size_t len,
 	const struct work w = {
 		.type = COPY, .dst = dst, .src = { src, src }, .len = len,
 		.spoil = spoil,
-		.drop = is_skipped(len) ||
+		.drop = fake_is_skipped(len) ||
 			(fake_wrong(without_effect) &&
 			 (fake_memory(dst, 1) == REGISTERED ||
 			  fake_memory(src, 1) == REGISTERED)),
@@ -315,7 +345,7 @@ static CUresult copy(CUstream stream, void *dst, const void *src, size_t len,
 
 	if (fake_memory(dst, len) == REGISTERED_READ_ONLY)
 		return CUDA_ERROR_INVALID_VALUE;
-	return queue(stream, &w);
+	return fake_queue(stream, &w);
 }
 
 CUresult cuMemcpyHtoD(CUdeviceptr dst, const void *src, size_t len)
@@ -358,45 +388,59 @@ CUresult cuMemcpyDtoHAsync(void *dst, CUdeviceptr src, size_t len,
 		    "copy-out");
 }
 
-static CUresult launch_add(CUstream stream, void **params)
+CUresult cuMemcpyDtoDAsync(CUdeviceptr dst, CUdeviceptr src, size_t len,
+			   CUstream stream)
 {
-	struct work w = {
-		.type = ADD,
-		.src = { *(const void **)params[0], *(const void **)params[1] },
-		.dst = *(void **)params[2],
-		.len = *(unsigned long long *)params[3] * sizeof(float),
-		.counter = *(uint32_t **)params[4],
-		.word = *(uint32_t **)params[5],
-		.seq = *(uint32_t *)params[6],
-	};
-
-	if ((uintptr_t)w.src[0] % 4 || (uintptr_t)w.src[1] % 4 ||
-	    (uintptr_t)w.dst % 4)
-		return CUDA_ERROR_MISALIGNED_ADDRESS;
-	w.spoil = fake_wrong("kernel") ||
-		  (fake_wrong("mapped") && fake_memory(w.dst, 1) == PINNED);
-	w.drop = is_skipped(w.len) ||
-		 (fake_wrong("kernel-in") &&
-		  fake_memory(w.src[0], 1) == REGISTERED) ||
-		 (fake_wrong("kernel-out") &&
-		  fake_memory(w.dst, 1) == REGISTERED);
-	if (fake_wrong("word"))
-		w.word = NULL;
-	return queue(stream, &w);
+	MAY_FAIL(cuMemcpyDtoDAsync);
+	if (fake_memory((void *)(uintptr_t)dst, len) != DEVICE ||
+	    fake_memory((void *)(uintptr_t)src, len) != DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
+	return copy(stream, (void *)(uintptr_t)dst,
+		    (const void *)(uintptr_t)src, len, 0, "");
 }
 
-CUresult cuLaunchKernel(CUfunction fn, unsigned int gx, unsigned int gy,
-			unsigned int gz, unsigned int bx, unsigned int by,
-			unsigned int bz, unsigned int shared, CUstream stream,
-			void **params, void **extra)
+/* Used for what is pinned on both sides. */
+CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t len,
+		       CUstream stream)
 {
-	const struct work fault = { .type = FAULT };
-
-	MAY_FAIL(cuLaunchKernel);
-	if (!gx || gy != 1 || gz != 1 || !bx || bx % 32 || bx > 1024 ||
-	    by != 1 || bz != 1 || shared || extra)
+	MAY_FAIL(cuMemcpyAsync);
+	if (!is_async((void *)(uintptr_t)dst, len) ||
+	    !is_async((void *)(uintptr_t)src, len))
 		return CUDA_ERROR_INVALID_VALUE;
-	/* See cuModuleGetFunction(). */
-	return (uintptr_t)fn % 2 ? queue(stream, &fault) :
-				   launch_add(stream, params);
+	return copy(stream, (void *)(uintptr_t)dst,
+		    (const void *)(uintptr_t)src, len, 0, "copy-out");
+}
+
+static CUresult set_async(CUstream stream, CUdeviceptr at, uint32_t value,
+			  unsigned int width, size_t n)
+{
+	const struct work w = {
+		.type = SET, .dst = (void *)(uintptr_t)at, .seq = value,
+		.width = width, .len = n * width,
+	};
+
+	if (at % width || !fake_may_write(w.dst, w.len))
+		return CUDA_ERROR_INVALID_VALUE;
+	return fake_queue(stream, &w);
+}
+
+CUresult cuMemsetD8Async(CUdeviceptr at, unsigned char value, size_t n,
+			 CUstream stream)
+{
+	MAY_FAIL(cuMemsetD8Async);
+	return set_async(stream, at, value, 1, n);
+}
+
+CUresult cuMemsetD16Async(CUdeviceptr at, unsigned short value, size_t n,
+			  CUstream stream)
+{
+	MAY_FAIL(cuMemsetD16Async);
+	return set_async(stream, at, value, 2, n);
+}
+
+CUresult cuMemsetD32Async(CUdeviceptr at, unsigned int value, size_t n,
+			  CUstream stream)
+{
+	MAY_FAIL(cuMemsetD32Async);
+	return set_async(stream, at, value, 4, n);
 }

@@ -198,7 +198,7 @@ static void refuse(struct run *r, const char *what, struct vgpu_job *bad,
 
 static void case_refused(struct run *r)
 {
-	static const uint16_t unknown[] = { 2, 3, 4, 5, 6, 99, 65535 };
+	static const uint16_t unknown[] = { 0, 5, 6, 30, 99, 65535 };
 	struct vgpu_engine_stream *s = vgpu_engine_stream_create(r->eng);
 	uint32_t a[4] = { 1, 2, 3, 4 }, c[4] = { 7, 7, 7, 7 };
 	struct vgpu_job job;

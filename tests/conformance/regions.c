@@ -2,9 +2,7 @@
 /*
  * regions.c - memory that an engine is told of, so that it reaches it in place
  *
- * Regions are made as grant mappings are: pages that are not adjacent in memory,
- * mapped one by one between two pages that fault, some of them read-only. An
- * engine without use for regions says so, and all must be right nevertheless.
+ * An engine without use for regions says so, and all must be right nevertheless.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,88 +11,7 @@
 
 #include "conformance.h"
 
-#define PAGE	4096
-/* Mappings of one process are limited: larger memory is mapped in larger runs. */
-#define MOST_RUNS	2048
-
-/* Pages of a file in memory, in another order than the file's. */
-struct mapping {
-	unsigned char *map;		/* a page that faults */
-	unsigned char *base;
-	size_t pages;
-	int fd;
-	struct vgpu_engine_region *region;
-};
-
-/* Of page `i`, the place in the file: runs of pages, back to front. */
-static size_t file_page(const struct mapping *m, size_t run, size_t i)
-{
-	size_t runs = m->pages / run;
-
-	return (runs - 1 - i / run) * run + i % run;
-}
-
-static void map_pages(struct mapping *m, size_t bytes, int prot)
-{
-	size_t run = 1, i;
-
-	m->pages = bytes / PAGE + 1;
-	while (m->pages / run > MOST_RUNS)
-		run *= 2;
-	m->pages = (m->pages + run - 1) / run * run;
-	m->fd = memfd_create("region", MFD_CLOEXEC);
-	m->map = mmap(NULL, (m->pages + 2) * PAGE, PROT_NONE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (m->fd < 0 || m->map == MAP_FAILED ||
-	    ftruncate(m->fd, (off_t)(m->pages * PAGE)))
-		exit(255);
-	m->base = m->map + PAGE;
-	for (i = 0; i < m->pages; i += run)
-		if (mmap(m->base + i * PAGE, run * PAGE, prot,
-			 MAP_SHARED | MAP_FIXED, m->fd,
-			 (off_t)(file_page(m, run, i) * PAGE)) == MAP_FAILED)
-			exit(255);
-}
-
-/* Not through the mapping: as the other party that has the pages does. */
-static void fill_pages(struct mapping *m, uint32_t seed)
-{
-	uint32_t words[PAGE / 4];
-	struct operand page = { .bits = words, .count = PAGE / 4 };
-
-	for (size_t i = 0; i < m->pages; i++) {
-		operand_fill(&page, seed + (uint32_t)i);
-		if (pwrite(m->fd, words, PAGE, (off_t)(i * PAGE)) != PAGE)
-			exit(255);
-	}
-}
-
-static void mapping_make(struct run *r, struct mapping *m, uint64_t count,
-			 bool read_only, uint32_t seed)
-{
-	map_pages(m, count * 4, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
-	fill_pages(m, seed);
-	m->region = vgpu_engine_region_add(r->eng, m->base, m->pages * PAGE,
-					   read_only);
-}
-
-/* In the order of the contract: first the region goes, then the memory. */
-static void mapping_free(struct run *r, struct mapping *m)
-{
-	if (m->region)
-		vgpu_engine_region_remove(r->eng, m->region);
-	munmap(m->map, (m->pages + 2) * PAGE);
-	close(m->fd);
-}
-
-/* An operand that ends `words` words before the pages do. */
-static void place(struct vgpu_job *job, unsigned int i, struct mapping *m,
-		  uint64_t count, unsigned int words)
-{
-	job->operand[i].host = m->base + m->pages * PAGE - (count + words) * 4;
-	job->operand[i].count = count;
-	job->operand[i].region = m->region;
-}
+#define PAGE	MAPPING_PAGE
 
 static const uint32_t *words_of(const struct vgpu_job *job, unsigned int i)
 {
@@ -139,9 +56,9 @@ static void add_in(struct run *r, uint64_t count)
 		uint32_t before, after;
 
 		job_add(&job, s, NULL, NULL, NULL, count);
-		place(&job, 0, &a, count, off[i][0]);
-		place(&job, 1, &b, count, off[i][1]);
-		place(&job, 2, &c, count, off[i][2]);
+		mapping_place(&job, 0, &a, count, off[i][0]);
+		mapping_place(&job, 1, &b, count, off[i][1]);
+		mapping_place(&job, 2, &c, count, off[i][2]);
 		before = words_of(&job, 2)[-1];
 		after = off[i][2] ? words_of(&job, 2)[count] : 0;
 		run_job(r, &job);
@@ -195,7 +112,7 @@ static void case_mixed(struct run *r)
 			memset(m[2].base, 0, m[2].pages * PAGE);
 			job_add(&job, s, NULL, NULL, NULL, sizes[i]);
 			for (unsigned int k = 0; k < 3; k++) {
-				place(&job, k, &m[k], sizes[i], k);
+				mapping_place(&job, k, &m[k], sizes[i], k);
 				if (mask >> k & 1)
 					job.operand[k].region = NULL;
 			}
@@ -223,9 +140,9 @@ static void case_in_place(struct run *r)
 	mapping_make(r, &a, count, false, 11);
 	mapping_make(r, &b, count, true, 100012);
 	job_add(&job, s, NULL, NULL, NULL, count);
-	place(&job, 0, &a, count, 1);
-	place(&job, 1, &b, count, 2);
-	place(&job, 2, &a, count, 1);
+	mapping_place(&job, 0, &a, count, 1);
+	mapping_place(&job, 1, &b, count, 2);
+	mapping_place(&job, 2, &a, count, 1);
 	memcpy(keep, words_of(&job, 0), count * 4);
 	run_job(r, &job);
 	CHECK(r, job.status == VGPU_RSP_OK, "a = a + b: status %u", job.status);
@@ -234,7 +151,7 @@ static void case_in_place(struct run *r)
 	memcpy(keep, words_of(&job, 0), count * 4);
 	job_add(&job, s, NULL, NULL, NULL, count);
 	for (unsigned int i = 0; i < 3; i++)
-		place(&job, i, &a, count, 1);
+		mapping_place(&job, i, &a, count, 1);
 	run_job(r, &job);
 	CHECK(r, job.status == VGPU_RSP_OK, "a = a + a: status %u", job.status);
 	check_sum(r, keep, keep, words_of(&job, 2), count);
@@ -260,7 +177,7 @@ static void case_come_and_go(struct run *r)
 				     round * 1000 + k * 100000);
 		job_add(&job, s, NULL, NULL, NULL, 5000);
 		for (unsigned int k = 0; k < 3; k++)
-			place(&job, k, &m[k], 5000, 0);
+			mapping_place(&job, k, &m[k], 5000, 0);
 		run_job(r, &job);
 		CHECK(r, job.status == VGPU_RSP_OK, "status %u", job.status);
 		check_sum(r, words_of(&job, 0), words_of(&job, 1),
@@ -278,7 +195,7 @@ static void case_test(struct run *r)
 	size_t i, n;
 	bool ok;
 
-	map_pages(&m, 300 << 10, PROT_READ | PROT_WRITE);
+	mapping_pages(&m, 300 << 10, PROT_READ | PROT_WRITE);
 	memset(m.base, 0x55, m.pages * PAGE);
 	ok = vgpu_engine_region_test(r->eng, m.base, m.pages * PAGE, why);
 	for (i = 0, n = 0; i < m.pages * PAGE; i++)
@@ -306,7 +223,7 @@ static void case_refused(struct run *r)
 	for (unsigned int bad = 0; bad < 4 && m[0].region; bad++) {
 		job_add(&job, s, NULL, NULL, NULL, 1000);
 		for (unsigned int k = 0; k < 3; k++)
-			place(&job, k, &m[k], 1000, 0);
+			mapping_place(&job, k, &m[k], 1000, 0);
 		if (bad == 0)
 			job.operand[1].host = m[1].base - 4;
 		else if (bad == 1)
@@ -380,8 +297,8 @@ static void case_chains(struct run *r)
 			struct chained *c = &j[i * CHAIN + k];
 
 			job_add(&c->job, s[i], NULL, NULL, NULL, n);
-			place(&c->job, 0, &x[i], n, 0);
-			place(&c->job, 1, &y[i], n, 1);
+			mapping_place(&c->job, 0, &x[i], n, 0);
+			mapping_place(&c->job, 1, &y[i], n, 1);
 			c->job.operand[2] = c->job.operand[k % 2];
 			if (k % 3 == 2)
 				c->job.operand[k % 2].region = NULL;
@@ -434,7 +351,7 @@ static void case_polled(struct run *r)
 	for (int i = 0; i < 500; i++) {
 		job_add(&job, s, NULL, NULL, NULL, 1024);
 		for (unsigned int k = 0; k < 3; k++)
-			place(&job, k, &m[k], 1024, 0);
+			mapping_place(&job, k, &m[k], 1024, 0);
 		vgpu_engine_submit(r->eng, &job);
 		do {
 			done = vgpu_engine_reap(r->eng);

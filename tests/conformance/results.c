@@ -43,8 +43,10 @@ static void case_facts(struct run *r)
 	      "ops have another name");
 	CHECK(r, f.gpu_name[0] && memchr(f.gpu_name, 0, sizeof(f.gpu_name)),
 	      "no gpu_name");
-	CHECK(r, !strcmp(f.builtins, "vector-add"), "builtins are \"%.90s\"",
-	      f.builtins);
+	CHECK(r, !strcmp(f.builtins, "vector-add saxpy sgemm reduce-sum"),
+	      "builtins are \"%.90s\"", f.builtins);
+	CHECK(r, f.modules == !strcmp(f.engine, "cuda"),
+	      "has %s modules", f.modules ? "" : "no");
 	CHECK(r, f.memory >= 64 << 20, "memory is %llu bytes",
 	      (unsigned long long)f.memory);
 	CHECK(r, info.mem_total && info.mem_free &&

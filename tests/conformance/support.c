@@ -171,6 +171,76 @@ void job_fence(struct vgpu_job *job, struct vgpu_engine_stream *stream)
 	job->owner = job;
 }
 
+void job_op(struct vgpu_job *job, struct vgpu_engine_stream *stream, uint8_t op)
+{
+	memset(job, 0xee, sizeof(*job));
+	memset(job->operand, 0, sizeof(job->operand));
+	job->stream = stream;
+	job->op = op;
+	job->owner = job;
+}
+
+void job_kernel(struct vgpu_job *job, struct vgpu_engine_stream *stream,
+		uint16_t kernel)
+{
+	job_op(job, stream, VGPU_OP_BUILTIN);
+	job->kernel = kernel;
+	job->param = 0;
+}
+
+void job_alloc(struct vgpu_job *job, struct vgpu_engine_stream *stream,
+	       struct vgpu_engine_mem *mem, uint64_t bytes)
+{
+	*mem = (struct vgpu_engine_mem){ .bytes = bytes };
+	job_op(job, stream, VGPU_OP_MEM_ALLOC);
+	job->mem = mem;
+}
+
+void job_copy(struct vgpu_job *job, struct vgpu_engine_stream *stream,
+	      struct vgpu_engine_operand to, struct vgpu_engine_operand from)
+{
+	job_op(job, stream, VGPU_OP_COPY);
+	job->operand[0] = to;
+	job->operand[1] = from;
+}
+
+void job_fill(struct vgpu_job *job, struct vgpu_engine_stream *stream,
+	      struct vgpu_engine_operand to, uint32_t pattern, uint32_t width)
+{
+	job_op(job, stream, VGPU_OP_FILL);
+	job->operand[0] = to;
+	job->pattern = pattern;
+	job->width = width;
+}
+
+void job_event(struct vgpu_job *job, struct vgpu_engine_stream *stream,
+	       uint8_t op, struct vgpu_engine_event *event)
+{
+	job_op(job, stream, op);
+	job->event = event;
+}
+
+struct vgpu_engine_operand in_host(const void *at, uint64_t count)
+{
+	return (struct vgpu_engine_operand){ .host = (void *)at, .count = count };
+}
+
+struct vgpu_engine_operand in_mapping(const struct mapping *m, uint64_t offset,
+				      uint64_t count)
+{
+	return (struct vgpu_engine_operand){
+		.host = m->base + offset, .count = count, .region = m->region,
+	};
+}
+
+struct vgpu_engine_operand in_mem(struct vgpu_engine_mem *mem, uint64_t offset,
+				  uint64_t count)
+{
+	return (struct vgpu_engine_operand){
+		.mem = mem, .offset = offset, .count = count,
+	};
+}
+
 void reap_jobs(struct run *r, unsigned int count,
 	       void (*seen)(struct vgpu_job *job, void *arg), void *arg)
 {
@@ -204,6 +274,101 @@ void run_job(struct run *r, struct vgpu_job *job)
 {
 	vgpu_engine_submit(r->eng, job);
 	reap_jobs(r, 1, NULL, NULL);
+}
+
+void run_well(struct run *r, struct vgpu_job *job, const char *what)
+{
+	run_job(r, job);
+	CHECK(r, job->status == VGPU_RSP_OK, "%s: status %u", what, job->status);
+}
+
+void mem_make(struct run *r, struct vgpu_engine_stream *s,
+	      struct vgpu_engine_mem *mem, uint64_t bytes)
+{
+	struct vgpu_job job;
+
+	job_alloc(&job, s, mem, bytes);
+	run_well(r, &job, "memory");
+	CHECK(r, mem->address && !(mem->address % 256) &&
+	      job.value == mem->address,
+	      "%llu bytes are at 0x%llx, and the job says 0x%llx",
+	      (unsigned long long)bytes, (unsigned long long)mem->address,
+	      (unsigned long long)job.value);
+}
+
+void mem_write(struct run *r, struct vgpu_engine_stream *s,
+	       struct vgpu_engine_mem *mem, const void *from, uint64_t bytes)
+{
+	struct vgpu_job job;
+
+	job_copy(&job, s, in_mem(mem, 0, bytes), in_host(from, bytes));
+	run_well(r, &job, "copy to the device");
+}
+
+void mem_read(struct run *r, struct vgpu_engine_stream *s,
+	      struct vgpu_engine_mem *mem, void *to, uint64_t bytes)
+{
+	struct vgpu_job job;
+
+	job_copy(&job, s, in_host(to, bytes), in_mem(mem, 0, bytes));
+	run_well(r, &job, "copy from the device");
+}
+
+struct vgpu_engine_operand operand_put(struct run *r,
+				       struct vgpu_engine_stream *s,
+				       struct operand *o,
+				       struct vgpu_engine_mem *mem, bool device)
+{
+	*mem = (struct vgpu_engine_mem){ 0 };
+	if (!device || !o->count)
+		return in_host(o->bits, o->count);
+	mem_make(r, s, mem, o->count * 4);
+	mem_write(r, s, mem, o->bits, o->count * 4);
+	return in_mem(mem, 0, o->count);
+}
+
+void operand_take(struct run *r, struct vgpu_engine_stream *s,
+		  struct operand *o, struct vgpu_engine_mem *mem)
+{
+	if (!mem->address)
+		return;
+	mem_read(r, s, mem, o->bits, o->count * 4);
+	vgpu_engine_mem_free(r->eng, mem);
+}
+
+void operand_drop(struct run *r, struct vgpu_engine_mem *mem)
+{
+	if (mem->address)
+		vgpu_engine_mem_free(r->eng, mem);
+}
+
+void check_octets(struct run *r, const char *what, const void *want,
+		  const void *got, uint64_t count)
+{
+	const unsigned char *w = want, *g = got;
+
+	if (!memcmp(want, got, count))
+		return;
+	for (uint64_t i = 0; i < count; i++)
+		CHECK(r, w[i] == g[i], "%s: octet %llu of %llu is 0x%02x, not 0x%02x",
+		      what, (unsigned long long)i, (unsigned long long)count,
+		      g[i], w[i]);
+}
+
+float float_of(uint32_t bits)
+{
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+uint32_t bits_of(float f)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	return bits;
 }
 
 void open_engine(struct run *r)

@@ -51,7 +51,7 @@ static bool opens(unsigned int type)
 static bool for_server(unsigned int type)
 {
 	return type == REMOTE_HELLO || type == REMOTE_PING ||
-	       type == REMOTE_INFO || type == REMOTE_JOB;
+	       type == REMOTE_INFO || type == REMOTE_JOB || type == REMOTE_FREE;
 }
 
 static void take(struct result *r, bool synced)
@@ -140,13 +140,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 /* Octets of which some are frames, and most frames nearly right. */
 static size_t make(uint8_t *data, size_t size)
 {
-	static const uint16_t kinds[] = { 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 42 };
+	static const uint16_t kinds[] = { 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17,
+					  18, 42 };
 	static const uint32_t lengths[] = { 32, 32, 16, 944, 280, 264, 0, 0, 0,
-					    32, 40, 24, 9 };
+					    32, 120, 48, 8, 9 };
 	size_t len = 0;
 
 	while (len + 2000 < size) {
-		unsigned int kind = (unsigned int)random() % 13;
+		unsigned int kind = (unsigned int)random() % 14;
 		struct remote_header h = {
 			.magic = REMOTE_MAGIC,
 			.type = kinds[kind],

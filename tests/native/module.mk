@@ -4,6 +4,8 @@
 # of the Xen libraries, the frontend's ring core beside them, and the tests of
 # whole paths; three times: as it is, with ASan and UBSan, with TSan.
 
+comma := ,
+
 NATIVE_STORE := $(addprefix tests/native/,libxenstore.o client.o)
 NATIVE_GUEST := $(addprefix tests/native/,libxengnttab.o libxenevtchn.o client.o \
 	regions.o)
@@ -12,10 +14,21 @@ NATIVE_WORLD := $(addprefix tests/native/,world.o broker.o broker_nodes.o \
 	libxengnttab.o libxenevtchn.o client.o)
 NATIVE_FRONT := $(addprefix tests/native/,front.o buffer.o memory.o path.o) \
 	$(FRONT_CORE_OBJ:$(B)/obj/%=%)
-NATIVE_TESTS := $(addprefix test_native_,xen store path faults polling engine \
-	remote)
+NATIVE_TESTS := $(addprefix test_native_,xen store path compute faults \
+	polling engine remote)
+# The guest's library over the device in user space, which is linked in the
+# place of its system calls.
+NATIVE_DEVICE := $(addprefix tests/native/,device.o device_buffer.o \
+	device_enter.o device_ring.o guest.o front.o buffer.o memory.o) \
+	$(FRONT_CORE_OBJ:$(B)/obj/%=%)
+NATIVE_LIB := $(LIBVGPUFRONT_ALL:$(B)/obj/%=%)
+NATIVE_LIB_LDFLAGS := $(addprefix -Wl$(comma)--wrap=,sys_open sys_close \
+	sys_ioctl sys_mmap)
+NATIVE_LIB_TESTS := $(addprefix test_native_,lib lib_life launch)
 NATIVE_SRC_OBJS := $(sort $(NATIVE_STORE) $(NATIVE_GUEST) $(NATIVE_WORLD) \
-	$(NATIVE_FRONT) $(NATIVE_TESTS:%=tests/native/%.o))
+	$(NATIVE_FRONT) $(filter tests/native/%,$(NATIVE_DEVICE)) \
+	$(NATIVE_TESTS:%=tests/native/%.o) tests/native/lib.o \
+	$(NATIVE_LIB_TESTS:%=tests/native/%.o))
 
 NATIVE_BACKD := $(patsubst $(B)/obj/%,%,$(BACKD_OBJS) $(BACK_COMMON_OBJS) \
 	$(SCHEMA_VALUES_OBJ))
@@ -52,8 +65,16 @@ $(NATIVE_TESTS:%=$(B)/native/$(1)/bin/%): $(B)/native/$(1)/bin/%: \
 		$(B)/bin/vgpu-engined $(FAKE_LIBS)
 	$$(call link,$(2) $$^ -lcmocka -lpthread)
 
+$(NATIVE_LIB_TESTS:%=$(B)/native/$(1)/bin/%): $(B)/native/$(1)/bin/%: \
+		$$(call native-objs-$(1),tests/native/%.o tests/native/lib.o \
+		$(NATIVE_WORLD) $(NATIVE_DEVICE) $(NATIVE_LIB)) \
+		$(B)/obj/tests/conformance/kernels_ptx.o \
+		| $(B)/native/$(1)/bin/vgpubackd $(B)/native/$(1)/libexec/vgpu-worker \
+		$(FAKE_LIBS)
+	$$(call link,$(2) $$(NATIVE_LIB_LDFLAGS) $$^ -lcmocka -lpthread -lm)
+
 ifeq ($$(HAVE_XEN),y)
-CHECK_UNIT += $(NATIVE_TESTS:%=$(B)/native/$(1)/bin/%)
+CHECK_UNIT += $(patsubst %,$(B)/native/$(1)/bin/%,$(NATIVE_TESTS) $(NATIVE_LIB_TESTS))
 endif
 endef
 
@@ -65,11 +86,43 @@ $(B)/native/$(1)/obj/%.o: %.c $(VGPU_NODES_H)
 	$$(Q)$$(CC) $$(CFLAGS_COMMON) $$(NATIVE_CFLAGS) $(2) -c -o $$@ $$<
 endef
 
-comma := ,
 $(eval $(call native,plain,,$(B)/obj))
 $(eval $(call native-sanitized,asan,$(NATIVE_ASAN)))
 $(eval $(call native,asan,$(NATIVE_ASAN),$(B)/native/asan/obj,tests/native/leaks.o))
 $(eval $(call native-sanitized,tsan,$(NATIVE_TSAN)))
 $(eval $(call native,tsan,$(NATIVE_TSAN),$(B)/native/tsan/obj))
+
+# Examples and tools in one program, their main() renamed. Examples look for
+# their kernels beside themselves.
+NATIVE_EXAMPLES := $(B)/native/plain/bin/native_examples
+NATIVE_PROGRAM_SRCS := $(sort $(wildcard libvgpufront/examples/*.c) \
+	$(GUEST_TOOLS:%=tools/%.c))
+NATIVE_PROGRAMS := $(notdir $(NATIVE_PROGRAM_SRCS:.c=))
+NATIVE_PROGRAM_OBJS := $(NATIVE_PROGRAMS:%=$(B)/native/programs/%.o)
+native-main = program_$(subst -,_,$(1))
+NATIVE_PROGRAMS_X := $(foreach p,$(NATIVE_PROGRAMS),X($(call native-main,$(p)),"$(p)"))
+
+$(NATIVE_PROGRAM_OBJS): $(B)/native/programs/%.o:
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $< (in native_examples)")
+	$(Q)$(CC) $(CFLAGS_COMMON) -Wno-missing-prototypes -I. -Ilibvgpufront \
+		-ffp-contract=off -Dmain=$(call native-main,$*) -c -o $@ $<
+
+$(foreach s,$(NATIVE_PROGRAM_SRCS),$(eval \
+	$(B)/native/programs/$(basename $(notdir $(s))).o: $(s)))
+
+$(B)/obj/tests/native/native_examples.o: CFLAGS += -Itests/native \
+	'-DPROGRAMS(X)=$(NATIVE_PROGRAMS_X)'
+
+$(NATIVE_EXAMPLES): $(addprefix $(B)/obj/,tests/native/native_examples.o \
+		$(NATIVE_WORLD) $(NATIVE_DEVICE) $(NATIVE_LIB) \
+		$(GUEST_TOOL_PARTS:%=tools/%.o)) $(NATIVE_PROGRAM_OBJS) \
+		$(wildcard libvgpufront/examples/*.ptx) \
+		| $(B)/native/plain/bin/vgpubackd $(B)/native/plain/libexec/vgpu-worker
+	$(call link,$(NATIVE_LIB_LDFLAGS) $(filter %.o,$^) -lpthread -lm)
+	$(Q)cp $(filter %.ptx,$^) $(@D)
+
+.PHONY: native-examples
+native-examples: $(NATIVE_EXAMPLES)
 
 -include $(shell find $(B)/native -name '*.d' 2>/dev/null)

@@ -154,6 +154,68 @@ static void replaced_server_is_found_again(void **state)
 	path_disconnect(&f);
 }
 
+/*
+ * 4,000 octets of buffer 1 filled with that number by way of device memory,
+ * which stays. The response to the last request, behind quiet ones.
+ */
+static int fill_by_memory(uint32_t mem, uint32_t pattern)
+{
+	struct vgpu_request alloc = front_request(VGPU_OP_MEM_ALLOC);
+	struct vgpu_request fill = front_request(VGPU_OP_FILL);
+	struct vgpu_request copy = front_request(VGPU_OP_COPY);
+
+	alloc.flags = fill.flags = VGPU_REQF_QUIET;
+	alloc.u.mem_alloc.handle = mem;
+	alloc.u.mem_alloc.length = 4000;
+	fill.u.fill.handle = mem;
+	fill.u.fill.pattern = pattern;
+	fill.u.fill.width = 4;
+	fill.u.fill.length = 4000;
+	copy.u.copy.dst = 1;
+	copy.u.copy.src = mem;
+	copy.u.copy.length = 4000;
+	front_put(&f, &alloc);
+	front_put(&f, &fill);
+	return front_call(&f, &copy, NULL);
+}
+
+/*
+ * A guest that has memory there loses it with the server, is told so, and works
+ * on with the next one.
+ */
+static void memory_goes_with_the_server(void **state)
+{
+	struct vgpu_request req;
+	struct front_buffer b;
+	unsigned int answered;
+	const uint32_t *data;
+	struct vectors v;
+
+	(void)state;
+	path_connect(&f);
+	vectors_make(&f, &v, 2, 1000, 0, false);
+	assert_true(buffer_make(&f, &b, 1, 4000, 0, false, true));
+	req = buffer_map_request(&b);
+	assert_int_equal(front_call(&f, &req, NULL), VGPU_RSP_OK);
+	data = b.data;
+	for (uint32_t i = 1; i < 5; i++) {
+		assert_int_equal(fill_by_memory(VGPU_HANDLE_MEM | i, i),
+				 VGPU_RSP_OK);
+		assert_true(data[0] == i && data[999] == i);
+	}
+	engined_end(SIGTERM);
+	engined_start();
+	/* What needs no memory is lost, too: all or nothing. */
+	req = add_request(&v.a, &v.b, &v.c, v.n);
+	front_put(&f, &req);
+	front_push(&f);
+	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
+	assert_true(path_error_says("the engine lost its device"));
+	path_settle(&f, &answered);
+	assert_true(buffer_free(&f, &b));
+	path_recovers(&v);
+}
+
 static void nobody_there_is_a_shut_gate(void **state)
 {
 	int status;
@@ -173,6 +235,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(serves_what_is_elsewhere,
 						begin_served, end_served),
 		cmocka_unit_test_setup_teardown(replaced_server_is_found_again,
+						begin_served, end_served),
+		cmocka_unit_test_setup_teardown(memory_goes_with_the_server,
 						begin_served, end_served),
 		cmocka_unit_test_setup_teardown(nobody_there_is_a_shut_gate,
 						begin, end),

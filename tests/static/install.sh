@@ -25,7 +25,8 @@ lib=usr/lib/$(gcc -print-multiarch)
 sanity=
 [ ! -e build/bin/cuda_sanity ] || sanity=usr/sbin/cuda_sanity
 (for f in usr/sbin/vgpubackd usr/libexec/xen-vgpu/vgpu-worker usr/sbin/vgpuctl usr/sbin/vgpu-engined $sanity \
-	usr/bin/vgpu-smi usr/bin/vgpu-vector-add usr/include/vgpufront.h \
+	usr/bin/vgpu-smi usr/bin/vgpu-vector-add usr/bin/vgpu-run usr/bin/vgpu-bandwidth usr/include/vgpufront.h \
+	usr/share/man/man1/vgpu-run.1 usr/share/man/man1/vgpu-bandwidth.1 usr/share/doc/xen-vgpu/examples/matmul.ptx \
 	"$lib/libvgpufront.so.0" "$lib/libvgpufront.a" "$lib/pkgconfig/vgpufront.pc" \
 	usr/share/man/man8/vgpubackd.8 usr/share/man/man8/vgpuctl.8 usr/share/man/man8/vgpu-engined.8 usr/share/man/man3/vgpu_open.3 \
 	usr/lib/systemd/system/vgpubackd.service usr/lib/systemd/system/vgpu-engined.service; do
@@ -40,9 +41,9 @@ ok $((! $?)) 'no installed file names the folder it was staged in'
 
 export PKG_CONFIG_SYSROOT_DIR="$root" PKG_CONFIG_PATH="$root/$lib/pkgconfig"
 flags=$(pkg-config --cflags --libs vgpufront 2>"$tmp/out")
-for e in libvgpufront/examples/*.c; do
+for e in "$root"/usr/share/doc/xen-vgpu/examples/*.c; do
 	# shellcheck disable=SC2086 # flags are words
-	gcc -Wall -Werror -o "$tmp/example" "$e" $flags >"$tmp/out" 2>&1
+	gcc -Wall -Werror -o "$tmp/example" "$e" $flags -lm >"$tmp/out" 2>&1
 	ok $? "$(basename "$e") builds with pkg-config's flags"
 done
 g++ -fsyntax-only -x c++ "$root/usr/include/vgpufront.h" >"$tmp/out" 2>&1

@@ -2,13 +2,15 @@
 /*
  * fake_vgpufront.c - a double of the module vgpufront, see fake_vgpufront.h
  *
- * Owns the one device, which may be open once at a time. The program's threads
- * are in the __wrap_ functions, the backend's thread in backend(); fake.lock
- * guards all. Breaks of the ABI by the library end in abort().
+ * Owns the one device, which may be open once at a time: its file, buffers and
+ * ENTER. The program's threads are in the __wrap_ functions, the backend's thread
+ * in backend(); fake_lock guards all. Breaks of the ABI by the library end in
+ * abort(). What the operations do is fake_vgpufront_work.c's.
  */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,41 +22,35 @@
 #include <uapi/vgpufront.h>
 
 #include "fake_vgpufront.h"
+#include "fake_vgpufront_work.h"
 
 #define PAGE 4096u
-#define STREAMS 65536
-
-struct fake_buffer {
-	bool used;
-	bool pinned, read_only;
-	unsigned char *ptr;
-	uint64_t size;
-	unsigned int pages, busy;
-	int memfd; /* -1: pinned */
-};
-
-struct fake_request {
-	struct fake_request *next;
-	struct vgpufront_sqe sqe;
-	struct vgpufront_cqe cqe;
-};
+#define STREAMS FAKE_STREAMS
 
 struct fake_config fake_config;
 
+pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A failure that a test asked for. */
+struct planned {
+	uint8_t op;
+	int err;
+};
+
 static struct {
-	pthread_mutex_t lock;
 	pthread_cond_t change;
 	pthread_t thread;
 	bool stop, lost;
 	unsigned int waiting, unanswered;
 	int fd;
 	unsigned int seed;
-	struct fake_request *queue, *done, **done_tail;
+	struct fake_request *queue, **queue_tail, *done, **done_tail;
 	struct fake_buffer buffers[VGPUFRONT_MAX_BUFFERS + 1];
 	unsigned int held[STREAMS / 32];
+	struct planned refuse, fail;
+	uint8_t order[FAKE_ORDER];
 	struct fake_counts counts;
 } fake = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.change = PTHREAD_COND_INITIALIZER,
 	.fd = -1,
 };
@@ -85,7 +81,7 @@ static bool is_held(unsigned int stream)
 	return fake.held[stream / 32] >> (stream % 32) & 1;
 }
 
-static struct fake_buffer *buffer(uint32_t handle)
+struct fake_buffer *fake_buffer_find(uint32_t handle)
 {
 	if (!handle || handle > VGPUFRONT_MAX_BUFFERS ||
 	    !fake.buffers[handle].used)
@@ -93,41 +89,45 @@ static struct fake_buffer *buffer(uint32_t handle)
 	return &fake.buffers[handle];
 }
 
-/* With the lock. */
-static void complete(struct fake_request *req, int result)
+static bool is_quiet(const struct fake_request *req)
 {
-	unsigned int i;
+	return req->sqe.flags & VGPUFRONT_SQE_QUIET;
+}
 
+/* With the lock. refused: by the module, at once. */
+static void complete(struct fake_request *req, int result, bool refused)
+{
 	req->cqe.user_data = req->sqe.user_data;
 	req->cqe.result = result;
 	req->cqe.time_ns = req->sqe.op == VGPUFRONT_OP_BUILTIN ? 1000 : 0;
-	for (i = 0; req->sqe.op == VGPUFRONT_OP_BUILTIN && i < 3; i++) {
-		struct fake_buffer *buf =
-			buffer(req->sqe.builtin.operand[i].handle);
-
-		if (buf)
-			buf->busy--;
-	}
+	work_done(req, refused && is_quiet(req) ? 0 : result);
 	fake.unanswered--;
+	pthread_cond_broadcast(&fake.change);
+	if (is_quiet(req) && !refused) {
+		free(req);
+		return;
+	}
 	req->next = NULL;
 	*fake.done_tail = req;
 	fake.done_tail = &req->next;
 	eventfd_write(fake.fd, 1);
-	pthread_cond_broadcast(&fake.change);
 }
 
 /* With the lock: takes a request that may run now, any one of them. */
 static struct fake_request *pick(void)
 {
+	static unsigned int round, met[STREAMS];
 	struct fake_request **at, **found = NULL, *req;
 	unsigned int seen = 0;
 
+	round++;
 	for (at = &fake.queue; *at; at = &(*at)->next) {
-		bool first = true;
+		uint16_t stream = (*at)->sqe.stream;
 
-		for (req = fake.queue; req != *at; req = req->next)
-			first &= req->sqe.stream != (*at)->sqe.stream;
-		if (first && !is_held((*at)->sqe.stream) &&
+		if (met[stream] == round)
+			continue;
+		met[stream] = round;
+		if (!is_held(stream) && work_may_run(*at) &&
 		    rand_r(&fake.seed) % ++seen == 0)
 			found = at;
 	}
@@ -135,51 +135,30 @@ static struct fake_request *pick(void)
 		return NULL;
 	req = *found;
 	*found = req->next;
+	if (!*found)
+		fake.queue_tail = found;
 	return req;
-}
-
-static void add(const struct vgpufront_sqe *sqe,
-		struct fake_buffer *const bufs[3])
-{
-	const float *a, *b;
-	float *c;
-	uint32_t i;
-
-	a = (void *)(bufs[0]->ptr + sqe->builtin.operand[0].offset);
-	b = (void *)(bufs[1]->ptr + sqe->builtin.operand[1].offset);
-	c = (void *)(bufs[2]->ptr + sqe->builtin.operand[2].offset);
-	for (i = 0; i < sqe->builtin.operand[0].count; i++)
-		c[i] = a[i] + b[i];
-	if (fake_config.corrupt)
-		c[i - 1] += c[i - 1] + 1;
 }
 
 static void *backend(void *arg)
 {
 	struct fake_request *req;
+	int err;
 
 	(void)arg;
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	while (!fake.stop) {
-		struct fake_buffer *bufs[3];
-		unsigned int i;
-
 		req = pick();
 		if (!req) {
-			pthread_cond_wait(&fake.change, &fake.lock);
+			pthread_cond_wait(&fake.change, &fake_lock);
 			continue;
 		}
-		if (req->sqe.op == VGPUFRONT_OP_BUILTIN) {
-			for (i = 0; i < 3; i++)
-				bufs[i] = buffer(
-					req->sqe.builtin.operand[i].handle);
-			pthread_mutex_unlock(&fake.lock);
-			add(&req->sqe, bufs);
-			pthread_mutex_lock(&fake.lock);
-		}
-		complete(req, fake.lost ? -ENODEV : 0);
+		pthread_mutex_unlock(&fake_lock);
+		err = work_run(req);
+		pthread_mutex_lock(&fake_lock);
+		complete(req, fake.lost ? -ENODEV : err, false);
 	}
-	pthread_mutex_unlock(&fake.lock);
+	pthread_mutex_unlock(&fake_lock);
 	return NULL;
 }
 
@@ -290,7 +269,7 @@ static int buffer_register(struct vgpufront_buffer_register *req)
 
 static int buffer_free(const struct vgpufront_buffer_free *req)
 {
-	struct fake_buffer *buf = buffer(req->handle);
+	struct fake_buffer *buf = fake_buffer_find(req->handle);
 
 	assert(!req->reserved);
 	assert(buf);
@@ -300,57 +279,51 @@ static int buffer_free(const struct vgpufront_buffer_free *req)
 	return 0;
 }
 
-static int check_sqe(const struct vgpufront_sqe *sqe)
+static bool is_planned(struct planned *planned, uint8_t op)
 {
-	unsigned int i;
+	if (!planned->err || planned->op != op)
+		return false;
+	planned->op = 0;
+	return true;
+}
 
-	assert(!sqe->flags && !sqe->reserved);
-	if (sqe->op == VGPUFRONT_OP_FENCE) {
-		for (i = 0; i < 8; i++)
-			assert(!sqe->body[i]);
-		return 0;
-	}
-	assert(sqe->op == VGPUFRONT_OP_BUILTIN && sqe->builtin.kernel == 1);
-	assert(!sqe->builtin.param && !sqe->builtin.param_len &&
-	       !sqe->builtin.params);
-	for (i = 0; i < 3; i++) {
-		const struct vgpufront_operand *o = &sqe->builtin.operand[i];
-		struct fake_buffer *buf = buffer(o->handle);
+static void count(const struct fake_request *req)
+{
+	struct fake_request *other;
+	unsigned int pinned = 0;
 
-		assert(buf && o->offset % 4 == 0);
-		assert(o->count && o->count == sqe->builtin.operand[0].count);
-		assert(o->offset + 4ull * o->count <= buf->size);
-		if (i == 2 && buf->read_only)
-			return -EACCES;
-	}
-	return 0;
+	fake.order[fake.counts.requests++ % FAKE_ORDER] = req->sqe.op;
+	fake.counts.quiet += is_quiet(req);
+	fake.counts.in_flight += !is_quiet(req);
+	fake.unanswered++;
+	for (other = fake.queue; other; other = other->next)
+		pinned += other->place[2].buf && other->place[2].buf->pinned;
+	pinned += req->place[2].buf && req->place[2].buf->pinned;
+	if (pinned > fake.counts.peak_pinned_in_flight)
+		fake.counts.peak_pinned_in_flight = pinned;
 }
 
 static void take(const struct vgpufront_sqe *sqe)
 {
-	struct fake_request *req = calloc(1, sizeof(*req)), **at;
-	unsigned int i, pinned = 0;
-	int err = check_sqe(sqe);
+	struct fake_request *req = calloc(1, sizeof(*req));
+	int err;
 
-	assert(req);
+	assert(req && !sqe->reserved);
 	req->sqe = *sqe;
-	fake.counts.requests++;
-	fake.counts.in_flight++;
-	fake.unanswered++;
-	for (i = 0; sqe->op == VGPUFRONT_OP_BUILTIN && i < 3; i++)
-		buffer(sqe->builtin.operand[i].handle)->busy++;
+	err = work_take(req);
+	count(req);
+	if (is_planned(&fake.refuse, sqe->op))
+		err = fake.refuse.err;
+	if (is_planned(&fake.fail, sqe->op))
+		req->err = fake.fail.err;
+	if (err && is_quiet(req))
+		fake.counts.in_flight++;
 	if (err || fake.lost) {
-		complete(req, err ? err : -ENODEV);
+		complete(req, err ? err : -ENODEV, err);
 		return;
 	}
-	for (at = &fake.queue; *at; at = &(*at)->next)
-		;
-	*at = req;
-	for (req = fake.queue; req; req = req->next)
-		pinned += req->sqe.op == VGPUFRONT_OP_BUILTIN &&
-			  buffer(req->sqe.builtin.operand[2].handle)->pinned;
-	if (pinned > fake.counts.peak_pinned_in_flight)
-		fake.counts.peak_pinned_in_flight = pinned;
+	*fake.queue_tail = req;
+	fake.queue_tail = &req->next;
 	pthread_cond_broadcast(&fake.change);
 }
 
@@ -383,9 +356,9 @@ static int wait_change(int64_t deadline)
 	fake.waiting++;
 	pthread_cond_broadcast(&fake.change);
 	if (deadline < 0)
-		err = pthread_cond_wait(&fake.change, &fake.lock);
+		err = pthread_cond_wait(&fake.change, &fake_lock);
 	else
-		err = pthread_cond_clockwait(&fake.change, &fake.lock,
+		err = pthread_cond_clockwait(&fake.change, &fake_lock,
 					     CLOCK_MONOTONIC, &ts);
 	fake.waiting--;
 	return err;
@@ -407,15 +380,23 @@ static int enter(struct vgpufront_enter *req)
 		deadline =
 			ts.tv_sec * 1000000000ll + ts.tv_nsec + req->timeout_ns;
 	while (req->submitted < req->nr_sqes &&
-	       req->submitted < fake_config.ring_slots &&
-	       fake.counts.in_flight < fake_config.max_requests)
-		take(&sqes[req->submitted++]);
+	       fake.counts.in_flight < fake_config.max_requests && !fake.lost) {
+		if (fake.unanswered < fake_config.ring_slots)
+			take(&sqes[req->submitted++]);
+		else if (!req->timeout_ns || wait_change(deadline))
+			break;
+	}
+	if (req->submitted > fake.counts.peak_batch)
+		fake.counts.peak_batch = req->submitted;
 	while (fake_config.coalesce && req->min_complete && fake.unanswered &&
 	       !err)
 		err = wait_change(deadline);
 	while (reap(req) < req->min_complete && fake.counts.in_flight && !err &&
 	       req->timeout_ns)
 		err = wait_change(deadline);
+	if (fake.lost && req->submitted < req->nr_sqes && !req->submitted &&
+	    !req->completed)
+		return -ENODEV;
 	if (req->submitted || req->completed ||
 	    (!req->nr_sqes && !req->min_complete))
 		return 0;
@@ -428,12 +409,12 @@ int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)
 {
 	int ret = 0;
 
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	assert(fd == fake.fd);
 	fake.counts.ioctls++;
 	if (fake_config.eintr_every &&
 	    fake.counts.ioctls % fake_config.eintr_every == 0) {
-		pthread_mutex_unlock(&fake.lock);
+		pthread_mutex_unlock(&fake_lock);
 		return -EINTR;
 	}
 	if (request == VGPUFRONT_IOC_INFO) {
@@ -449,11 +430,18 @@ int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)
 			.max_buffer_pages = fake_config.max_buffer_pages,
 			.engine = "cpu",
 			.gpu_name = "Fake processor",
-			.ops = "nop info buffer-map buffer-unmap builtin fence ctx-destroy",
-			.builtins = "vector-add",
+			.builtins = "vector-add saxpy sgemm reduce-sum",
 			.gpu_memory = 1 << 30,
+			.mem_quota = fake_config.mem_quota,
+			.mem_used = 5 << 20,
 			.nr_buffers = fake.counts.buffers,
+			.nr_objects = work_objects(),
+			.launches = 7,
 		};
+		snprintf(info->ops, sizeof(info->ops), "%s%s",
+			 "nop info buffer-map buffer-unmap builtin fence "
+			 "mem-alloc mem-free copy fill ctx-destroy",
+			 fake_config.runs_modules ? " module-load launch" : "");
 		/* All of the field: the library must not rely on a NUL. */
 		memset(info->driver_version, 'v', sizeof(info->driver_version));
 	} else if (request == VGPUFRONT_IOC_BUFFER_ALLOC) {
@@ -470,7 +458,7 @@ int __wrap_sys_ioctl(int fd, unsigned long request, void *arg)
 		fake.counts.enters++;
 		ret = enter(arg);
 	}
-	pthread_mutex_unlock(&fake.lock);
+	pthread_mutex_unlock(&fake_lock);
 	return ret;
 }
 
@@ -482,6 +470,7 @@ int __wrap_sys_open(const char *path)
 	assert(fake.fd < 0);
 	fake.stop = fake.lost = false;
 	fake.queue = fake.done = NULL;
+	fake.queue_tail = &fake.queue;
 	fake.done_tail = &fake.done;
 	fake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	fake.counts.opened++;
@@ -494,13 +483,14 @@ int __wrap_sys_close(int fd)
 	unsigned int i;
 
 	assert(fd == fake.fd);
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	/* The library must have waited for what writes to its caller's memory. */
-	assert(!fake.counts.in_flight);
+	assert(!fake.counts.in_flight && !fake.unanswered);
 	fake.stop = true;
 	pthread_cond_broadcast(&fake.change);
-	pthread_mutex_unlock(&fake.lock);
+	pthread_mutex_unlock(&fake_lock);
 	pthread_join(fake.thread, NULL);
+	work_reset();
 	for (i = 1; i <= VGPUFRONT_MAX_BUFFERS; i++)
 		if (fake.buffers[i].used)
 			ungrant(&fake.buffers[i]);
@@ -512,7 +502,7 @@ int __wrap_sys_close(int fd)
 
 int __wrap_sys_mmap(int fd, size_t size, uint64_t offset, void **ptr)
 {
-	struct fake_buffer *buf = buffer((uint32_t)(offset >> 32));
+	struct fake_buffer *buf = fake_buffer_find((uint32_t)(offset >> 32));
 
 	assert(fd == fake.fd && buf && size <= (size_t)buf->pages * PAGE);
 	*ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, buf->memfd,
@@ -554,8 +544,9 @@ void fake_reset(void)
 		.max_buffers = VGPUFRONT_MAX_BUFFERS,
 		.max_buffer_pages = 65536,
 		.max_requests = VGPUFRONT_MAX_REQUESTS,
-		.ring_slots = 64,
+		.ring_slots = 256,
 	};
+	fake.refuse.op = fake.fail.op = 0;
 	memset(&fake.counts, 0, sizeof(fake.counts));
 	memset(fake.held, 0, sizeof(fake.held));
 }
@@ -564,53 +555,97 @@ struct fake_counts fake_counts(void)
 {
 	struct fake_counts counts;
 
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	counts = fake.counts;
-	pthread_mutex_unlock(&fake.lock);
+	counts.objects = work_objects();
+	pthread_mutex_unlock(&fake_lock);
 	return counts;
 }
 
 void fake_hold(unsigned int stream)
 {
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	fake.held[stream / 32] |= 1u << (stream % 32);
-	pthread_mutex_unlock(&fake.lock);
+	pthread_mutex_unlock(&fake_lock);
 }
 
 void fake_release(unsigned int stream)
 {
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	fake.held[stream / 32] &= ~(1u << (stream % 32));
 	pthread_cond_broadcast(&fake.change);
-	pthread_mutex_unlock(&fake.lock);
+	pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_resize_ring(unsigned int slots)
+{
+	pthread_mutex_lock(&fake_lock);
+	fake_config.ring_slots = slots;
+	pthread_cond_broadcast(&fake.change);
+	pthread_mutex_unlock(&fake_lock);
 }
 
 void fake_await_in_flight(unsigned int nr)
 {
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	while (fake.counts.in_flight < nr)
-		pthread_cond_wait(&fake.change, &fake.lock);
-	pthread_mutex_unlock(&fake.lock);
+		pthread_cond_wait(&fake.change, &fake_lock);
+	pthread_mutex_unlock(&fake_lock);
 }
 
 void fake_await_waiting(void)
 {
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	while (!fake.waiting)
-		pthread_cond_wait(&fake.change, &fake.lock);
-	pthread_mutex_unlock(&fake.lock);
+		pthread_cond_wait(&fake.change, &fake_lock);
+	pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_await_idle(void)
+{
+	pthread_mutex_lock(&fake_lock);
+	while (fake.unanswered)
+		pthread_cond_wait(&fake.change, &fake_lock);
+	pthread_mutex_unlock(&fake_lock);
 }
 
 void fake_lose(void)
 {
 	struct fake_request *req;
 
-	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_lock(&fake_lock);
 	fake.lost = true;
 	while ((req = fake.queue)) {
 		fake.queue = req->next;
-		complete(req, -ENODEV);
+		complete(req, -ENODEV, false);
 	}
+	fake.queue_tail = &fake.queue;
 	eventfd_write(fake.fd, 1);
-	pthread_mutex_unlock(&fake.lock);
+	pthread_cond_broadcast(&fake.change);
+	pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_refuse_next(uint8_t op, int err)
+{
+	pthread_mutex_lock(&fake_lock);
+	fake.refuse = (struct planned){op, err};
+	pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_fail_next(uint8_t op, int err)
+{
+	pthread_mutex_lock(&fake_lock);
+	fake.fail = (struct planned){op, err};
+	pthread_mutex_unlock(&fake_lock);
+}
+
+unsigned int fake_order(unsigned int from, uint8_t *ops, unsigned int nr)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&fake_lock);
+	for (i = 0; i < nr && from + i < fake.counts.requests; i++)
+		ops[i] = fake.order[(from + i) % FAKE_ORDER];
+	pthread_mutex_unlock(&fake_lock);
+	return i;
 }

@@ -3,19 +3,30 @@
 # Tests of the remote engine and vgpu-engined: addresses, frames, and each end
 # against a double of the other one.
 
-REMOTE_TESTS := $(addprefix $(B)/test/test_remote_,address frame parts server \
-	client breaks lost)
+# With a vgpu-engined of their own.
+REMOTE_SERVER_TESTS := $(addprefix $(B)/test/test_remote_,server sessions places)
+# With far ends that are scripts.
+REMOTE_CLIENT_TESTS := $(addprefix $(B)/test/test_remote_,client breaks lost \
+	memory order)
+REMOTE_TESTS := $(addprefix $(B)/test/test_remote_,address frame parts jobs) \
+	$(REMOTE_SERVER_TESTS) $(REMOTE_CLIENT_TESTS)
+
+PARTS_OBJS := $(addprefix $(B)/obj/cuda/,engined_parts.o engined_jobs.o \
+	engined_objects.o)
 
 $(B)/test/test_remote_address: $(B)/obj/cuda/engined_listen.o
-$(B)/test/test_remote_parts: $(B)/obj/cuda/engined_parts.o
-$(addprefix $(B)/test/test_remote_,frame parts server client breaks lost): $(B)/obj/tests/unit/remote_peer.o
-$(addprefix $(B)/test/test_remote_,server client breaks): | $(B)/bin/vgpu-engined
+$(addprefix $(B)/test/test_remote_,parts jobs): $(PARTS_OBJS) \
+	$(B)/obj/tests/unit/remote_parts.o
+$(REMOTE_SERVER_TESTS): $(B)/obj/tests/unit/remote_served.o | $(B)/bin/vgpu-engined
+$(REMOTE_CLIENT_TESTS): $(B)/obj/tests/unit/remote_script.o | $(B)/bin/vgpu-engined
+$(filter-out %_address,$(REMOTE_TESTS)): $(B)/obj/tests/unit/remote_peer.o
 
 $(REMOTE_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o $(ENGINE_OBJS)
 	$(call link,$^ $(ENGINE_LIBS) -lcmocka)
 
-$(B)/test/fuzz_remote_frame: $(B)/obj/tests/fuzz/fuzz_remote_frame.o \
-		$(B)/obj/cuda/remote_frame.o
+$(B)/test/fuzz_remote_jobs: $(PARTS_OBJS)
+$(addprefix $(B)/test/fuzz_remote_,frame jobs): $(B)/test/%: $(B)/obj/tests/fuzz/%.o \
+		$(REMOTE_OBJS)
 	$(call link,$^)
 
-CHECK_UNIT += $(REMOTE_TESTS) $(B)/test/fuzz_remote_frame
+CHECK_UNIT += $(REMOTE_TESTS) $(addprefix $(B)/test/fuzz_remote_,frame jobs)

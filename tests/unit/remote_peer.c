@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+unsigned int peer_frees;
+
 void peer_must(bool good, const char *what)
 {
 	if (good)
@@ -51,19 +53,84 @@ void peer_make(struct peer_frame *f, unsigned int type, uint64_t id,
 		memset(f->body, 0, len);
 }
 
-void peer_make_job(struct peer_frame *f, uint64_t id, uint32_t stream,
+/* The nonce of the session on a descriptor. */
+#define PEER_FDS 1024
+static uint8_t nonces[PEER_FDS][REMOTE_NONCE];
+
+static uint8_t *nonce_of(int fd)
+{
+	peer_must(fd >= 0 && fd < PEER_FDS, "too many descriptors");
+	return nonces[fd];
+}
+
+static size_t head_of(const struct peer_frame *f)
+{
+	return f->h.type == REMOTE_JOB ? sizeof(struct remote_job) :
+					 sizeof(struct remote_done);
+}
+
+void peer_session(int fd, const uint8_t nonce[REMOTE_NONCE])
+{
+	memcpy(nonce_of(fd), nonce, REMOTE_NONCE);
+}
+
+size_t peer_data(const struct peer_frame *f)
+{
+	peer_must(f->h.length >= head_of(f) + REMOTE_MARK, "a short frame");
+	return f->h.length - head_of(f) - REMOTE_MARK;
+}
+
+void peer_mark(int fd, struct peer_frame *f)
+{
+	if ((f->h.type == REMOTE_JOB || f->h.type == REMOTE_DONE) &&
+	    f->h.length >= REMOTE_MARK && f->h.length <= sizeof(f->body))
+		memcpy(f->body + f->h.length - REMOTE_MARK, nonce_of(fd),
+		       REMOTE_MARK);
+}
+
+bool peer_is_marked(int fd, const struct peer_frame *f)
+{
+	return !memcmp(f->body + f->h.length - REMOTE_MARK, nonce_of(fd),
+		       REMOTE_MARK);
+}
+
+static void make_marked(struct peer_frame *f, unsigned int type, uint64_t id,
+			const void *head, size_t head_len, const void *data,
+			size_t len)
+{
+	peer_make(f, type, id, head, head_len);
+	if (data)
+		memcpy(f->body + head_len, data, len);
+	else
+		memset(f->body + head_len, 0, len);
+	f->h.length += (uint32_t)len + REMOTE_MARK;
+}
+
+void peer_make_job(struct peer_frame *f, uint64_t id, const struct remote_job *j,
+		   const void *data, size_t len)
+{
+	make_marked(f, REMOTE_JOB, id, j, sizeof(*j), data, len);
+}
+
+void peer_make_done(struct peer_frame *f, uint64_t id,
+		    const struct remote_done *d, const void *data, size_t len)
+{
+	make_marked(f, REMOTE_DONE, id, d, sizeof(*d), data, len);
+}
+
+void peer_make_add(struct peer_frame *f, uint64_t id, uint32_t stream,
 		   const float *a, const float *b, uint32_t count)
 {
 	const struct remote_job job = {
+		.op = VGPU_OP_BUILTIN,
 		.kernel = VGPU_KERNEL_VECTOR_ADD,
 		.stream = stream,
-		.count = count,
+		.operand = {{.count = count}, {.count = count}, {.count = count}},
 	};
 
-	peer_make(f, REMOTE_JOB, id, &job, sizeof(job));
+	peer_make_job(f, id, &job, NULL, 2 * (size_t)count * 4);
 	memcpy(f->body + sizeof(job), a, count * 4);
 	memcpy(f->body + sizeof(job) + count * 4, b, count * 4);
-	f->h.length += 2 * count * 4;
 }
 
 bool peer_send(int fd, const void *data, size_t len, size_t piece)
@@ -85,8 +152,9 @@ bool peer_send(int fd, const void *data, size_t len, size_t piece)
 	return true;
 }
 
-void peer_put(int fd, const struct peer_frame *f)
+void peer_put(int fd, struct peer_frame *f)
 {
+	peer_mark(fd, f);
 	peer_must(peer_send(fd, f, peer_octets(f), 0), "the end came while sending");
 }
 
@@ -140,6 +208,7 @@ void peer_hello(int fd, uint32_t version, uint8_t nonce)
 	struct peer_frame *f = malloc(sizeof(*f));
 
 	memset(hello.nonce, nonce, sizeof(hello.nonce));
+	peer_session(fd, hello.nonce);
 	peer_make(f, REMOTE_HELLO, 0, &hello, sizeof(hello));
 	peer_put(fd, f);
 	free(f);
@@ -172,11 +241,14 @@ void peer_welcome_as(int fd, const char *engine, const char *name)
 	};
 	struct peer_frame *f = malloc(sizeof(*f));
 
+	if (strcmp(engine, "cpu"))
+		w.capabilities |= REMOTE_CAP_MODULES;
 	strcpy(w.engine, engine);
 	strcpy(w.gpu_name, name);
 	peer_must(peer_get(fd, f), "the end came before HELLO");
 	peer_must(f->h.type == REMOTE_HELLO, "no HELLO");
 	memcpy(w.nonce, f->body, REMOTE_NONCE);
+	peer_session(fd, f->body);
 	peer_make(f, REMOTE_WELCOME, 0, &w, sizeof(w));
 	peer_put(fd, f);
 	free(f);
@@ -189,8 +261,14 @@ bool peer_next_job(int fd, struct peer_frame *job)
 	for (;;) {
 		if (!peer_get(fd, job))
 			return false;
-		if (job->h.type == REMOTE_JOB)
+		if (job->h.type == REMOTE_FREE) {
+			peer_frees++;
+			continue;
+		}
+		if (job->h.type == REMOTE_JOB) {
+			peer_must(peer_is_marked(fd, job), "a JOB without mark");
 			return true;
+		}
 		peer_must(job->h.type == REMOTE_PING, "neither JOB nor PING");
 		pong = malloc(sizeof(*pong));
 		peer_make(pong, REMOTE_PONG, job->h.id, NULL, 0);
@@ -203,15 +281,15 @@ void peer_answer(const struct peer_frame *job, struct peer_frame *done)
 {
 	const struct remote_done d = {.status = VGPU_RSP_OK, .time_ns = 1};
 	const struct remote_job *j = (const void *)job->body;
+	uint64_t count = j->operand[0].count;
 	const float *a = (const void *)(job->body + sizeof(*j));
 	float *c = (void *)(done->body + sizeof(d));
 
-	peer_must(job->h.length == sizeof(*j) + j->count * 8,
-	     "a JOB of a wrong length");
-	peer_make(done, REMOTE_DONE, job->h.id, &d, sizeof(d));
-	for (uint32_t i = 0; i < j->count; i++)
-		c[i] = a[i] + a[j->count + i];
-	done->h.length += j->count * 4;
+	peer_must(j->op == VGPU_OP_BUILTIN && peer_data(job) == count * 8,
+		  "a JOB of a wrong length");
+	peer_make_done(done, job->h.id, &d, NULL, count * 4);
+	for (uint64_t i = 0; i < count; i++)
+		c[i] = a[i] + a[count + i];
 }
 
 static int unix_socket(const char *path, struct sockaddr_un *sa)

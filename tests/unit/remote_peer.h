@@ -31,9 +31,22 @@ struct peer_frame {
 /* Fills f; body may be NULL for zeros. */
 void peer_make(struct peer_frame *f, unsigned int type, uint64_t id,
 	       const void *body, size_t len);
-/* A JOB: count elements of a and b. */
-void peer_make_job(struct peer_frame *f, uint64_t id, uint32_t stream,
+/* A JOB with that data (NULL: zeros), not yet marked. */
+void peer_make_job(struct peer_frame *f, uint64_t id, const struct remote_job *j,
+		   const void *data, size_t len);
+/* A vector add of count elements of a and b. */
+void peer_make_add(struct peer_frame *f, uint64_t id, uint32_t stream,
 		   const float *a, const float *b, uint32_t count);
+/* A DONE with that data, not yet marked. */
+void peer_make_done(struct peer_frame *f, uint64_t id, const struct remote_done *d,
+		    const void *data, size_t len);
+/* The nonce of the session on fd: peer_hello() and peer_welcome() set it. */
+void peer_session(int fd, const uint8_t nonce[REMOTE_NONCE]);
+/* JOB and DONE get its mark. */
+void peer_mark(int fd, struct peer_frame *f);
+bool peer_is_marked(int fd, const struct peer_frame *f);
+/* Octets of data in a JOB or DONE. */
+size_t peer_data(const struct peer_frame *f);
 static inline size_t peer_octets(const struct peer_frame *f)
 {
 	return sizeof(f->h) + f->h.length;
@@ -41,7 +54,8 @@ static inline size_t peer_octets(const struct peer_frame *f)
 
 /* All of it, in pieces of `piece` octets (0: at once). False: the end is gone. */
 bool peer_send(int fd, const void *data, size_t len, size_t piece);
-void peer_put(int fd, const struct peer_frame *f);
+/* Marked. */
+void peer_put(int fd, struct peer_frame *f);
 /* The next frame. False: the end is gone. */
 bool peer_get(int fd, struct peer_frame *f);
 /* Reads frames until one of that type. */
@@ -53,11 +67,19 @@ void peer_expect_end(int fd);
 void peer_hello(int fd, uint32_t version, uint8_t nonce);
 /* Client: HELLO, then all until WELCOME. */
 void peer_begin(int fd, uint8_t nonce);
-/* Server: reads HELLO, sends WELCOME as a cpu engine of that name. */
+/*
+ * Server: reads HELLO, sends WELCOME as a cpu engine of that name. An engine of
+ * another name runs modules.
+ */
 void peer_welcome(int fd, const char *name);
 void peer_welcome_as(int fd, const char *engine, const char *name);
-/* Server: reads a JOB and makes the DONE that answers it, added up. */
+/*
+ * Server: reads a JOB, past PINGs, which it answers, and FREEs; makes the DONE
+ * that answers an add, added up.
+ */
 bool peer_next_job(int fd, struct peer_frame *job);
+/* How many FREEs that has gone past. */
+extern unsigned int peer_frees;
 void peer_answer(const struct peer_frame *job, struct peer_frame *done);
 
 int peer_connect(const char *path);

@@ -179,6 +179,7 @@ int setup(void **s)
 	bd.xs = xs_open(0);
 	bd.policy = (struct policy){.poll_us = 20,
 				    .max_mapped_pages = 3000,
+				    .max_launch_ms = 4000,
 				    .kernels = BACK_KERNELS};
 	offers_start(&bd.offers, "cpu", BACK_KERNELS);
 	probe_says("engine cpu\ngpu-name Test\nbuiltins vector-add\n"

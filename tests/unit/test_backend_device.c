@@ -39,6 +39,7 @@ static void offers_then_connects(void **s)
 	assert_string_equal(m.u.config.engine, "cpu");
 	assert_int_equal(m.u.config.poll_us, 20);
 	assert_int_equal(m.u.config.max_mapped_pages, 3000);
+	assert_int_equal(m.u.config.max_launch_ms, 4000);
 	assert_int_equal(m.u.config.kernels, BACK_KERNELS);
 	settle();
 	assert_int_equal(worker.spawned, 1);

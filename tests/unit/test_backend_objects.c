@@ -180,6 +180,33 @@ static void ctx_destroy_waits_for_its_streams(void **state)
 	assert_int_equal(map(1, 1), VGPU_RSP_OK);
 }
 
+/* Both are idle at once: one a turn, and none is forgotten. */
+static void two_contexts_end(void **state)
+{
+	struct vgpu_request a = add(1, 1, 0), b = add(2, 2, 0);
+	struct vgpu_request d = request(VGPU_OP_CTX_DESTROY, 3, 1);
+	struct vgpu_request e = request(VGPU_OP_CTX_DESTROY, 4, 2);
+
+	(void)state;
+	map(1, 1);
+	map(2, 2);
+	for (int i = 0; i < 3; i++)
+		b.u.builtin.operand[i].handle = 2;
+	later(&a);
+	later(&b);
+	later(&d);
+	later(&e);
+	finish(2, VGPU_RSP_OK);
+	assert_true(s->ending);
+	assert_true(session_reap(s));
+	assert_false(s->ending);
+	assert_false(session_reap(s));
+	assert_int_equal(mappings, 0);
+	assert_int_equal(answers[nr_answers - 2].op, VGPU_OP_CTX_DESTROY);
+	assert_int_equal(last()->op, VGPU_OP_CTX_DESTROY);
+	assert_int_equal(s->nr_inflight, 0);
+}
+
 static void ctx_destroy_of_nothing(void **state)
 {
 	struct vgpu_request d = request(VGPU_OP_CTX_DESTROY, 1, 77);
@@ -287,6 +314,7 @@ int main(void)
 		TEST(one_operand_is_a_use),
 		TEST(streams_are_bounded),
 		TEST(ctx_destroy_waits_for_its_streams),
+		TEST(two_contexts_end),
 		TEST(ctx_destroy_of_nothing),
 		TEST(buffers_are_regions),
 		TEST(engine_may_have_no_regions),

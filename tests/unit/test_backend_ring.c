@@ -184,6 +184,73 @@ static void polling_asks_for_nothing(void **state)
 	assert_true(publish());
 }
 
+/* Slots of quiet requests come back with the next answer, wherever it lies. */
+static void an_answer_retires(void **state)
+{
+	unsigned int size = RING_SIZE(&front);
+	struct vgpu_response rsp;
+	struct vgpu_request req;
+
+	(void)state;
+	for (unsigned int round = 0; round < 3 * size; round++) {
+		unsigned int n = round % (size - 1);
+
+		for (unsigned int i = 0; i <= n; i++)
+			put(i);
+		publish();
+		for (unsigned int i = 0; i < n; i++) {
+			assert_true(ring_next(&ring, &req));
+			ring_retire(&ring);
+			ring_push(&ring);
+			assert_int_equal(page.sring.rsp_prod, front.rsp_cons);
+		}
+		assert_true(ring_next(&ring, &req));
+		answer(n);
+		ring_push(&ring);
+		assert_int_equal(page.sring.rsp_prod, front.rsp_cons + 1 + n);
+		RING_COPY_RESPONSE(&front, front.rsp_cons, &rsp);
+		assert_int_equal(rsp.id, n);
+		assert_int_equal(rsp.retired, n);
+		front.rsp_cons += 1 + rsp.retired;
+		/* Once. */
+		put(1);
+		publish();
+		drain();
+		ring_push(&ring);
+		RING_COPY_RESPONSE(&front, front.rsp_cons, &rsp);
+		assert_int_equal(rsp.retired, 0);
+		front.rsp_cons++;
+		assert_int_equal(RING_FREE_REQUESTS(&front), size);
+	}
+	assert_false(ring.broken);
+}
+
+/* Nobody asked for slots back: there are none, and nothing else happens. */
+static void full_of_quiet_requests(void **state)
+{
+	unsigned int size = RING_SIZE(&front);
+	struct vgpu_request req;
+
+	(void)state;
+	for (unsigned int i = 0; i < size; i++)
+		put(i);
+	publish();
+	for (unsigned int i = 0; i < size; i++) {
+		assert_true(ring_next(&ring, &req));
+		ring_retire(&ring);
+	}
+	ring_push(&ring);
+	assert_int_equal(page.sring.rsp_prod, 0);
+	assert_int_equal(stats.retired, 0);
+	assert_false(ring_next(&ring, &req));
+	assert_false(ring.broken);
+	assert_true(ring_idle(&ring));
+	/* One more request is one too many. */
+	page.sring.req_prod++;
+	assert_false(ring_next(&ring, &req));
+	assert_true(ring.broken);
+}
+
 static void unmasks_only_when_idle(void **state)
 {
 	(void)state;
@@ -314,6 +381,8 @@ int main(void)
 		cmocka_unit_test_setup(no_event_where_none_is_wanted, setup),
 		cmocka_unit_test_setup(idle_asks_for_the_next_request, setup),
 		cmocka_unit_test_setup(polling_asks_for_nothing, setup),
+		cmocka_unit_test_setup(an_answer_retires, setup),
+		cmocka_unit_test_setup(full_of_quiet_requests, setup),
 		cmocka_unit_test_setup(unmasks_only_when_idle, setup),
 		cmocka_unit_test_setup(foreign_port_is_not_ours, setup),
 		cmocka_unit_test_setup(wraps_around, setup),

@@ -3,7 +3,9 @@
  * test_backend_session.c - what becomes of requests: answers, order, the end
  *
  * Session, ring, grants and engine as in device_double.h. Buffers, streams and
- * contexts are in test_backend_objects.c.
+ * contexts are in test_backend_objects.c, device memory in
+ * test_backend_memory.c, modules, functions and events in test_backend_code.c,
+ * quiet requests in test_backend_quiet.c.
  */
 #include "device_double.h"
 
@@ -33,11 +35,11 @@ static void info_in_the_arena(void **state)
 	assert_int_equal(now(&r), VGPU_RSP_OK);
 	assert_int_equal(last()->value, sizeof(*info));
 	assert_int_equal(info->mem_total, 1 << 20);
-	assert_int_equal(info->mem_quota, 42);
+	assert_int_equal(info->mem_quota, QUOTA);
 	assert_int_equal(info->requests, 3);
 	assert_int_equal(info->errors, 1);
 	assert_int_equal(info->nr_buffers, 1);
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 5; i++)
 		assert_int_equal(info->reserved[i], 0);
 	assert_int_equal(arena[7], 0xff);
 	assert_int_equal(arena[8 + sizeof(*info)], 0xff);
@@ -140,15 +142,20 @@ static void pool_holds_a_full_ring(void **state)
 	assert_int_equal(stats.status[VGPU_RSP_OK], SLOTS + 1);
 }
 
-static void unsupported_has_no_effect(void **state)
+static void refused_has_no_effect(void **state)
 {
-	struct vgpu_request r = request(VGPU_OP_MEM_ALLOC, 1, 1);
+	struct vgpu_request r = request(31, 1, 1);
 
 	(void)state;
-	r.u.mem_alloc.handle = 1;
-	r.u.mem_alloc.length = 4096;
 	assert_int_equal(now(&r), VGPU_RSP_UNSUPPORTED);
-	assert_int_equal(map(1, 1), VGPU_RSP_OK);
+	map(1, 1);
+	s->rules.modules = false;
+	r = module_load(1, 1, 1);
+	assert_int_equal(now(&r), VGPU_RSP_NO_GPU);
+	r = launch(1, 1, 1);
+	assert_int_equal(now(&r), VGPU_RSP_NO_GPU);
+	assert_int_equal(streams, 0);
+	assert_int_equal(stats.objects, 0);
 }
 
 static void lost_engine_is_noticed(void **state)
@@ -275,7 +282,7 @@ int main(void)
 		TEST(fence_goes_behind),
 		TEST(id_in_flight_is_refused),
 		TEST(pool_holds_a_full_ring),
-		TEST(unsupported_has_no_effect),
+		TEST(refused_has_no_effect),
 		TEST(lost_engine_is_noticed),
 		TEST(timeout_loses_the_engine),
 		TEST(fault_is_answered_once),

@@ -71,7 +71,13 @@ static void start(const char *engine)
 #define CPU "engine cpu\ngpu-name A B\nbuiltins vector-add\ngpu-memory 1024\n"
 #define CUDA                                                                   \
 	"engine cuda\ngpu-name NVIDIA H200\ngpu-memory 99\n"                   \
-	"builtins vector-add saxpy\ndriver-version 13.0\n"
+	"builtins vector-add saxpy\ndriver-version 13.0\nmodules yes\n"
+
+#define EVERY_OP                                                               \
+	"nop info buffer-map buffer-unmap builtin fence mem-alloc mem-free "   \
+	"copy fill"
+#define EVENT_OPS                                                              \
+	"event-record event-wait event-destroy stream-destroy ctx-destroy"
 
 /* ---- tests ------------------------------------------------------------ */
 
@@ -120,7 +126,8 @@ static void offer_publishes_what_is_implemented(void **state)
 	int found = 0;
 
 	(void)state;
-	assert_true(offer_parse(&offer, text, BACK_KERNELS));
+	/* The engine has saxpy, the worker would refuse it. */
+	assert_true(offer_parse(&offer, text, 1u << VGPU_KERNEL_VECTOR_ADD));
 	n = offer_nodes(&offer, nodes);
 	assert_true(n <= OFFER_NODES);
 	for (unsigned int i = 0; i < n; i++) {
@@ -128,11 +135,12 @@ static void offer_publishes_what_is_implemented(void **state)
 
 		if (!strcmp(nodes[i].name, "ops")) {
 			assert_string_equal(v,
-					    "nop info buffer-map buffer-unmap "
-					    "builtin fence ctx-destroy");
+					    EVERY_OP " module-load "
+						     "module-unload "
+						     "function-get launch "
+						     EVENT_OPS);
 			found++;
 		} else if (!strcmp(nodes[i].name, "builtins")) {
-			/* The engine has saxpy, the worker would refuse it. */
 			assert_string_equal(v, "vector-add");
 			found++;
 		} else if (!strcmp(nodes[i].name, "max-ring-page-order")) {
@@ -140,6 +148,9 @@ static void offer_publishes_what_is_implemented(void **state)
 			found++;
 		} else if (!strcmp(nodes[i].name, "max-buffers")) {
 			assert_string_equal(v, "1024");
+			found++;
+		} else if (!strcmp(nodes[i].name, "max-objects")) {
+			assert_string_equal(v, "16384");
 			found++;
 		} else if (!strcmp(nodes[i].name, "gpu-name")) {
 			assert_string_equal(v, "NVIDIA H200");
@@ -150,7 +161,27 @@ static void offer_publishes_what_is_implemented(void **state)
 			found++;
 		}
 	}
-	assert_int_equal(found, 6);
+	assert_int_equal(found, 7);
+}
+
+/* An engine without modules, and one that was asked before it had any. */
+static void ops_follow_the_engine(void **state)
+{
+	struct store_node nodes[OFFER_NODES];
+	struct offer offer = {0};
+	char cuda[] = CUDA, cpu[] = CPU;
+	unsigned int n;
+
+	(void)state;
+	assert_true(offer_parse(&offer, cuda, BACK_KERNELS));
+	assert_true(offer.modules);
+	assert_true(offer_parse(&offer, cpu, BACK_KERNELS));
+	assert_false(offer.modules);
+	n = offer_nodes(&offer, nodes);
+	for (unsigned int i = 0; i < n; i++)
+		if (!strcmp(nodes[i].name, "ops"))
+			assert_string_equal(nodes[i].value,
+					    EVERY_OP " " EVENT_OPS);
 }
 
 static void debug_kernels_are_offered_when_asked_for(void **state)
@@ -315,6 +346,7 @@ int main(void)
 		cmocka_unit_test(log_escapes),
 		cmocka_unit_test(log_cuts),
 		cmocka_unit_test(offer_publishes_what_is_implemented),
+		cmocka_unit_test(ops_follow_the_engine),
 		cmocka_unit_test(debug_kernels_are_offered_when_asked_for),
 		cmocka_unit_test(engine_names),
 		cmocka_unit_test(remote_does_not_fall_back),

@@ -50,11 +50,72 @@ static struct vgpu_request good(uint8_t op)
 			r.u.builtin.operand[i].count = 1024;
 		}
 		break;
+	case VGPU_OP_MEM_ALLOC:
+		r.u.mem_alloc.handle = VGPU_HANDLE_MEM;
+		r.u.mem_alloc.length = 1;
+		break;
+	case VGPU_OP_COPY:
+		r.u.copy.dst = 1;
+		r.u.copy.src = VGPU_HANDLE_MEM | 1;
+		r.u.copy.length = 3;
+		break;
+	case VGPU_OP_FILL:
+		r.u.fill.handle = 1;
+		r.u.fill.width = 2;
+		r.u.fill.pattern = 0xffff;
+		r.u.fill.offset = 2;
+		r.u.fill.length = 6;
+		break;
+	case VGPU_OP_MODULE_LOAD:
+		r.u.module_load.module = 0xffffffff;
+		r.u.module_load.format = VGPU_MODULE_FATBIN;
+		r.u.module_load.image.handle = 1;
+		r.u.module_load.image.count = VGPU_MAX_IMAGE;
+		break;
+	case VGPU_OP_FUNCTION_GET:
+		r.u.function_get.module = 1;
+		r.u.function_get.function = 1;
+		r.u.function_get.name_offset = ARENA - VGPU_MAX_KERNEL_NAME;
+		r.u.function_get.name_len = VGPU_MAX_KERNEL_NAME;
+		break;
+	case VGPU_OP_LAUNCH:
+		r.u.launch.function = 1;
+		for (int i = 0; i < 3; i++)
+			r.u.launch.grid[i] = r.u.launch.block[i] = 1;
+		r.u.launch.args_len = 13;
+		r.u.launch.args_offset = ARENA - 16 - 8 * 2;
+		r.u.launch.nr_relocs = 2;
+		break;
+	case VGPU_OP_EVENT_RECORD:
+	case VGPU_OP_EVENT_WAIT:
+		r.u.handle.handle = 5;
+		break;
 	default:
 		break;
 	}
 	return r;
 }
+
+static struct vgpu_request good_kernel(uint16_t kernel)
+{
+	struct vgpu_request r = good(VGPU_OP_BUILTIN);
+
+	r.u.builtin.kernel = kernel;
+	if (kernel == VGPU_KERNEL_SGEMM) {
+		r.u.builtin.param_len = sizeof(struct vgpu_sgemm);
+		r.u.builtin.param = ARENA - sizeof(struct vgpu_sgemm);
+	}
+	if (kernel == VGPU_KERNEL_SAXPY)
+		r.u.builtin.param = 0x3f800000;
+	if (kernel == VGPU_KERNEL_REDUCE_SUM)
+		r.u.builtin.operand[1].count = 1;
+	if (kernel == VGPU_KERNEL_SAXPY || kernel == VGPU_KERNEL_REDUCE_SUM)
+		memset(&r.u.builtin.operand[2], 0, sizeof(struct vgpu_operand));
+	return r;
+}
+
+/* Modules, every kernel but the debugging ones. */
+static const struct rules rules = {ARENA, BACK_KERNELS, true};
 
 /* SET(field, value): one change of a request. */
 struct change {
@@ -83,21 +144,40 @@ struct rule {
 #define VALID VGPU_RSP_OK
 #define INVALID VGPU_RSP_INVALID
 
-static const struct rule rules[] = {
+static const struct rule rule_list[] = {
 	{"nop", VGPU_OP_NOP, {}, VALID},
 	{"nop: reserved", VGPU_OP_NOP, {SET(u.nop.reserved[0], 1)}, INVALID},
 	{"nop: last octet", VGPU_OP_NOP, {LAST_OCTET(1)}, INVALID},
-	{"quiet without feature-quiet",
+	{"nop can not be quiet",
 	 VGPU_OP_NOP,
 	 {SET(flags, VGPU_REQF_QUIET)},
+	 INVALID},
+	{"a fence can not be quiet",
+	 VGPU_OP_FENCE,
+	 {SET(flags, VGPU_REQF_QUIET)},
+	 INVALID},
+	{"function-get can not be quiet",
+	 VGPU_OP_FUNCTION_GET,
+	 {SET(flags, VGPU_REQF_QUIET | VGPU_REQF_RETIRE)},
+	 INVALID},
+	{"quiet launch", VGPU_OP_LAUNCH, {SET(flags, VGPU_REQF_QUIET)}, VALID},
+	{"quiet launch that retires",
+	 VGPU_OP_LAUNCH,
+	 {SET(flags, VGPU_REQF_QUIET | VGPU_REQF_RETIRE)},
+	 VALID},
+	{"retires, and is not quiet",
+	 VGPU_OP_LAUNCH,
+	 {SET(flags, VGPU_REQF_RETIRE)},
+	 INVALID},
+	{"quiet, and unknown flag",
+	 VGPU_OP_LAUNCH,
+	 {SET(flags, VGPU_REQF_QUIET | 4)},
 	 INVALID},
 	{"unknown flag", VGPU_OP_NOP, {SET(flags, 0x80)}, INVALID},
 	{"op 0", VGPU_OP_NOP, {SET(op, 0)}, VGPU_RSP_UNSUPPORTED},
 	{"op 255", VGPU_OP_NOP, {SET(op, 255)}, VGPU_RSP_UNSUPPORTED},
 	{"op 33 is not op 1", VGPU_OP_NOP, {SET(op, 33)}, VGPU_RSP_UNSUPPORTED},
-	{"mem-alloc", VGPU_OP_MEM_ALLOC, {}, VGPU_RSP_UNSUPPORTED},
-	{"launch", VGPU_OP_LAUNCH, {}, VGPU_RSP_UNSUPPORTED},
-	{"stream-destroy", VGPU_OP_STREAM_DESTROY, {}, VGPU_RSP_UNSUPPORTED},
+	{"op 20", VGPU_OP_NOP, {SET(op, 20)}, VGPU_RSP_UNSUPPORTED},
 
 	{"info at the arena's end", VGPU_OP_INFO, {}, VALID},
 	{"info: reserved", VGPU_OP_INFO, {SET(u.info.reserved[5], 1)}, INVALID},
@@ -184,14 +264,6 @@ static const struct rule rules[] = {
 	 INVALID},
 
 	{"unmap", VGPU_OP_BUFFER_UNMAP, {}, VALID},
-	{"unmap: handle 0",
-	 VGPU_OP_BUFFER_UNMAP,
-	 {SET(u.handle.handle, 0)},
-	 VGPU_RSP_NO_HANDLE},
-	{"unmap: handle too large",
-	 VGPU_OP_BUFFER_UNMAP,
-	 {SET(u.handle.handle, BACK_MAX_BUFFERS + 1)},
-	 VGPU_RSP_NO_HANDLE},
 	{"unmap: reserved0",
 	 VGPU_OP_BUFFER_UNMAP,
 	 {SET(u.handle.reserved0, 1)},
@@ -205,10 +277,6 @@ static const struct rule rules[] = {
 	{"kernel 0",
 	 VGPU_OP_BUILTIN,
 	 {SET(u.builtin.kernel, 0)},
-	 VGPU_RSP_UNSUPPORTED},
-	{"saxpy",
-	 VGPU_OP_BUILTIN,
-	 {SET(u.builtin.kernel, VGPU_KERNEL_SAXPY)},
 	 VGPU_RSP_UNSUPPORTED},
 	{"kernel 33 is not kernel 1",
 	 VGPU_OP_BUILTIN,
@@ -241,155 +309,315 @@ static const struct rule rules[] = {
 	 {SET(u.empty.reserved[0], 1)},
 	 INVALID},
 	{"fence: last octet", VGPU_OP_FENCE, {LAST_OCTET(0x80)}, INVALID},
+	{"stream-destroy", VGPU_OP_STREAM_DESTROY, {}, VALID},
+	{"stream-destroy: reserved", VGPU_OP_STREAM_DESTROY, {LAST_OCTET(1)},
+	 INVALID},
 	{"ctx-destroy", VGPU_OP_CTX_DESTROY, {}, VALID},
 	{"ctx-destroy: reserved",
 	 VGPU_OP_CTX_DESTROY,
 	 {SET(u.empty.reserved[6], 1)},
+	 INVALID},
+
+	{"mem-alloc of number 0", VGPU_OP_MEM_ALLOC, {}, VALID},
+	{"mem-alloc: no memory's handle",
+	 VGPU_OP_MEM_ALLOC,
+	 {SET(u.mem_alloc.handle, 0x7fffffff)},
+	 INVALID},
+	{"mem-alloc: flags",
+	 VGPU_OP_MEM_ALLOC,
+	 {SET(u.mem_alloc.flags, 1)},
+	 INVALID},
+	{"mem-alloc: nothing",
+	 VGPU_OP_MEM_ALLOC,
+	 {SET(u.mem_alloc.length, 0)},
+	 INVALID},
+	{"mem-alloc: reserved", VGPU_OP_MEM_ALLOC, {LAST_OCTET(1)}, INVALID},
+
+	{"copy", VGPU_OP_COPY, {}, VALID},
+	{"copy: nothing", VGPU_OP_COPY, {SET(u.copy.length, 0)}, VALID},
+	{"copy: reserved", VGPU_OP_COPY, {LAST_OCTET(1)}, INVALID},
+
+	{"fill", VGPU_OP_FILL, {}, VALID},
+	{"fill: all of a pattern of 4",
+	 VGPU_OP_FILL,
+	 {SET(u.fill.width, 4), SET(u.fill.pattern, ~0u),
+	  SET(u.fill.offset, 4)},
+	 INVALID},
+	{"fill: width 4",
+	 VGPU_OP_FILL,
+	 {SET(u.fill.width, 4), SET(u.fill.offset, 0), SET(u.fill.length, 8)},
+	 VALID},
+	{"fill: width 3", VGPU_OP_FILL, {SET(u.fill.width, 3)}, INVALID},
+	{"fill: width 0", VGPU_OP_FILL, {SET(u.fill.width, 0)}, INVALID},
+	{"fill: width 8", VGPU_OP_FILL, {SET(u.fill.width, 8)}, INVALID},
+	{"fill: pattern wider than width",
+	 VGPU_OP_FILL,
+	 {SET(u.fill.pattern, 0x10000)},
+	 INVALID},
+	{"fill: odd offset", VGPU_OP_FILL, {SET(u.fill.offset, 1)}, INVALID},
+	{"fill: odd length", VGPU_OP_FILL, {SET(u.fill.length, 7)}, INVALID},
+	{"fill: reserved0", VGPU_OP_FILL, {SET(u.fill.reserved0, 1)}, INVALID},
+	{"fill: reserved", VGPU_OP_FILL, {LAST_OCTET(1)}, INVALID},
+
+	{"module-load", VGPU_OP_MODULE_LOAD, {}, VALID},
+	{"module-load: handle 0",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.module, 0)},
+	 INVALID},
+	{"module-load: format 0",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.format, 0)},
+	 INVALID},
+	{"module-load: format 4",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.format, 4)},
+	 INVALID},
+	{"module-load: no image",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.image.count, 0)},
+	 INVALID},
+	{"module-load: image too large",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.image.count, VGPU_MAX_IMAGE + 1)},
+	 INVALID},
+	{"module-load: image in no buffer",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.image.handle, 0)},
+	 INVALID},
+	{"module-load: image in device memory",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.image.handle, VGPU_HANDLE_MEM | 1)},
+	 INVALID},
+	{"module-load: log in device memory",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.log.handle, VGPU_HANDLE_MEM | 1)},
+	 INVALID},
+	{"module-load: log in no buffer",
+	 VGPU_OP_MODULE_LOAD,
+	 {SET(u.module_load.log.count, 1)},
+	 INVALID},
+	{"module-load: reserved", VGPU_OP_MODULE_LOAD, {LAST_OCTET(1)},
+	 INVALID},
+
+	{"function-get at the arena's end", VGPU_OP_FUNCTION_GET, {}, VALID},
+	{"function-get: handle 0",
+	 VGPU_OP_FUNCTION_GET,
+	 {SET(u.function_get.function, 0)},
+	 INVALID},
+	{"function-get: no name",
+	 VGPU_OP_FUNCTION_GET,
+	 {SET(u.function_get.name_len, 0)},
+	 INVALID},
+	{"function-get: name too long",
+	 VGPU_OP_FUNCTION_GET,
+	 {SET(u.function_get.name_len, VGPU_MAX_KERNEL_NAME + 1),
+	  SET(u.function_get.name_offset, 0)},
+	 INVALID},
+	{"function-get: name behind the arena",
+	 VGPU_OP_FUNCTION_GET,
+	 {SET(u.function_get.name_offset, ARENA - 1022)},
+	 VGPU_RSP_RANGE},
+	{"function-get: name's offset overflows",
+	 VGPU_OP_FUNCTION_GET,
+	 {SET(u.function_get.name_offset, 0xffffffff)},
+	 VGPU_RSP_RANGE},
+	{"function-get: params in device memory",
+	 VGPU_OP_FUNCTION_GET,
+	 {SET(u.function_get.params.handle, VGPU_HANDLE_MEM)},
+	 INVALID},
+	{"function-get: reserved", VGPU_OP_FUNCTION_GET, {LAST_OCTET(1)},
+	 INVALID},
+
+	{"launch at the arena's end", VGPU_OP_LAUNCH, {}, VALID},
+	{"launch: one relocation too many",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.nr_relocs, 3)},
+	 VGPU_RSP_RANGE},
+	{"launch: arguments longer by a step",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_len, 17)},
+	 VGPU_RSP_RANGE},
+	{"launch: arguments at the top",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_offset, 0xfffffff8)},
+	 VGPU_RSP_RANGE},
+	{"launch: arguments misaligned",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_offset, 4)},
+	 INVALID},
+	{"launch: arguments too long",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_offset, 0),
+	  SET(u.launch.args_len, VGPU_MAX_ARGS + 1)},
+	 INVALID},
+	{"launch: the longest arguments",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_offset, 0), SET(u.launch.args_len, VGPU_MAX_ARGS),
+	  SET(u.launch.nr_relocs, VGPU_MAX_RELOCS)},
+	 VALID},
+	{"launch: too many relocations",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_offset, 0),
+	  SET(u.launch.nr_relocs, VGPU_MAX_RELOCS + 1)},
+	 INVALID},
+	{"launch: no arguments",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_len, 0), SET(u.launch.args_offset, 0),
+	  SET(u.launch.nr_relocs, 0)},
+	 VALID},
+	{"launch: no arguments, somewhere",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_len, 0), SET(u.launch.nr_relocs, 0)},
+	 INVALID},
+	{"launch: no arguments, but relocations",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.args_len, 0), SET(u.launch.args_offset, 0)},
+	 INVALID},
+	{"launch: no blocks",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.grid[2], 0)},
+	 VGPU_RSP_LAUNCH},
+	{"launch: no threads",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.block[1], 0)},
+	 VGPU_RSP_LAUNCH},
+	{"launch: reserved0",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.reserved0, 1)},
+	 INVALID},
+	{"launch: reserved1",
+	 VGPU_OP_LAUNCH,
+	 {SET(u.launch.reserved1, 1)},
+	 INVALID},
+	{"launch: reserved", VGPU_OP_LAUNCH, {LAST_OCTET(1)}, INVALID},
+
+	{"event-record", VGPU_OP_EVENT_RECORD, {}, VALID},
+	{"event-record: handle 0",
+	 VGPU_OP_EVENT_RECORD,
+	 {SET(u.handle.handle, 0)},
+	 INVALID},
+	{"event-wait", VGPU_OP_EVENT_WAIT, {}, VALID},
+	{"event-wait: reserved", VGPU_OP_EVENT_WAIT, {LAST_OCTET(1)}, INVALID},
+	{"mem-free: reserved0",
+	 VGPU_OP_MEM_FREE,
+	 {SET(u.handle.reserved0, 1)},
 	 INVALID},
 };
 
 static void each_rule(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		const struct rule *rule = &rules[i];
+	for (size_t i = 0; i < sizeof(rule_list) / sizeof(rule_list[0]); i++) {
+		const struct rule *rule = &rule_list[i];
 		struct vgpu_request r = good(rule->op);
 		enum vgpu_status got;
 
 		for (int c = 0; c < 3; c++)
 			memcpy((uint8_t *)&r + rule->change[c].offset,
 			       &rule->change[c].value, rule->change[c].size);
-		got = request_check(&r, ARENA, BACK_KERNELS);
+		got = request_check(&r, &rules);
 		if (got != rule->want)
 			fail_msg("%s: status %d, want %d", rule->name, got,
 				 rule->want);
 	}
 }
 
-/* A buffer of 100 octets that starts at first_offset 4 of a page. */
-static uint8_t page[4096] __attribute__((aligned(4096)));
-
-static struct buffer buffer(bool read_only)
-{
-	return (struct buffer){.data = page + 4,
-			       .base = page,
-			       .region = (void *)page,
-			       .length = 100,
-			       .used = true,
-			       .read_only = read_only};
-}
-
-struct operand_rule {
+struct kernel_rule {
 	const char *name;
-	uint64_t offset;
-	uint32_t count;
-	bool output;
-	bool read_only;
+	uint16_t kernel;
+	struct change change;
 	enum vgpu_status want;
 };
 
-static const struct operand_rule operand_rules[] = {
-	{"all of it", 0, 25, false, false, VALID},
-	{"its last element", 96, 1, true, false, VALID},
-	{"none at its end", 100, 0, false, false, VALID},
-	{"none behind its end", 104, 0, false, false, VGPU_RSP_RANGE},
-	{"one too many", 0, 26, false, false, VGPU_RSP_RANGE},
-	{"one behind the end", 100, 1, false, false, VGPU_RSP_RANGE},
-	{"offset overflows", ~3ull, 2, false, false, VGPU_RSP_RANGE},
-	{"offset at the top", 1ull << 63, 1, false, false, VGPU_RSP_RANGE},
-	{"count * 4 overflows 32 bits", 0, 0x40000000, false, false,
-	 VGPU_RSP_RANGE},
-	{"count at the top", 0, 0xffffffff, false, false, VGPU_RSP_RANGE},
-	{"odd offset", 2, 1, false, false, VGPU_RSP_INVALID},
-	{"input, read-only", 0, 25, false, true, VALID},
-	{"output, read-only", 0, 25, true, true, VGPU_RSP_ACCESS},
+static const struct kernel_rule kernel_rules[] = {
+	{"saxpy", VGPU_KERNEL_SAXPY, {}, VALID},
+	{"saxpy: third operand", VGPU_KERNEL_SAXPY,
+	 SET(u.builtin.operand[2].handle, 1), INVALID},
+	{"saxpy: counts", VGPU_KERNEL_SAXPY,
+	 SET(u.builtin.operand[1].count, 1023), INVALID},
+	{"saxpy: param_len", VGPU_KERNEL_SAXPY, SET(u.builtin.param_len, 4),
+	 INVALID},
+	{"reduce-sum", VGPU_KERNEL_REDUCE_SUM, {}, VALID},
+	{"reduce-sum: param", VGPU_KERNEL_REDUCE_SUM, SET(u.builtin.param, 1),
+	 INVALID},
+	{"reduce-sum: two results", VGPU_KERNEL_REDUCE_SUM,
+	 SET(u.builtin.operand[1].count, 2), INVALID},
+	{"reduce-sum: no result", VGPU_KERNEL_REDUCE_SUM,
+	 SET(u.builtin.operand[1].count, 0), INVALID},
+	{"reduce-sum: third operand", VGPU_KERNEL_REDUCE_SUM,
+	 SET(u.builtin.operand[2].offset, 4), INVALID},
+	{"sgemm at the arena's end", VGPU_KERNEL_SGEMM, {}, VALID},
+	{"sgemm: counts differ", VGPU_KERNEL_SGEMM,
+	 SET(u.builtin.operand[1].count, 1), VALID},
+	{"sgemm: block behind the arena", VGPU_KERNEL_SGEMM,
+	 SET(u.builtin.param, ARENA - 39), VGPU_RSP_RANGE},
+	{"sgemm: block at the top", VGPU_KERNEL_SGEMM,
+	 SET(u.builtin.param, 0xfffffff0), VGPU_RSP_RANGE},
+	{"sgemm: block too short", VGPU_KERNEL_SGEMM,
+	 SET(u.builtin.param_len, 36), INVALID},
+	{"sgemm: no block", VGPU_KERNEL_SGEMM, SET(u.builtin.param_len, 0),
+	 INVALID},
 };
 
-static void each_operand_rule(void **state)
+static void each_kernel_rule(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(operand_rules) / sizeof(*operand_rules);
+	for (size_t i = 0; i < sizeof(kernel_rules) / sizeof(*kernel_rules);
 	     i++) {
-		const struct operand_rule *rule = &operand_rules[i];
-		const struct vgpu_operand opnd = {.handle = 1,
-						  .count = rule->count,
-						  .offset = rule->offset};
-		const struct buffer buf = buffer(rule->read_only);
-		struct vgpu_engine_operand out = {0};
-		enum vgpu_status got =
-			operand_check(&opnd, &buf, rule->output, &out);
+		const struct kernel_rule *rule = &kernel_rules[i];
+		struct vgpu_request r = good_kernel(rule->kernel);
+		enum vgpu_status got;
 
+		memcpy((uint8_t *)&r + rule->change.offset, &rule->change.value,
+		       rule->change.size);
+		got = request_check(&r, &rules);
 		if (got != rule->want)
 			fail_msg("%s: status %d, want %d", rule->name, got,
 				 rule->want);
-		if (got)
-			continue;
-		assert_ptr_equal(out.host, page + 4 + rule->offset);
-		assert_int_equal(out.count, rule->count);
-		assert_ptr_equal(out.region, buf.region);
 	}
-}
-
-static void operand_without_buffer(void **state)
-{
-	const struct vgpu_operand opnd = {.handle = 1};
-	struct vgpu_engine_operand out;
-
-	(void)state;
-	assert_int_equal(operand_check(&opnd, NULL, false, &out),
-			 VGPU_RSP_NO_HANDLE);
-}
-
-/* first_offset 1 makes offset 3 an aligned one, and 0 not. */
-static void alignment_counts_first_offset(void **state)
-{
-	struct buffer buf = buffer(false);
-	struct vgpu_operand opnd = {.handle = 1, .count = 1};
-	struct vgpu_engine_operand out;
-
-	(void)state;
-	buf.data = page + 1;
-	assert_int_equal(operand_check(&opnd, &buf, false, &out),
-			 VGPU_RSP_INVALID);
-	opnd.offset = 3;
-	assert_int_equal(operand_check(&opnd, &buf, false, &out), VGPU_RSP_OK);
 }
 
 static void debug_kernels_are_asked_for(void **state)
 {
-	struct vgpu_request r = good(VGPU_OP_BUILTIN);
+	struct rules debug = rules;
+	struct vgpu_request r = good_kernel(VGPU_KERNEL_DEBUG_FAULT);
 
 	(void)state;
-	r.u.builtin.kernel = VGPU_KERNEL_DEBUG_FAULT;
-	assert_int_equal(request_check(&r, ARENA, BACK_KERNELS),
-			 VGPU_RSP_UNSUPPORTED);
-	assert_int_equal(
-		request_check(&r, ARENA, BACK_KERNELS | BACK_DEBUG_KERNELS),
-		VGPU_RSP_OK);
+	assert_int_equal(request_check(&r, &rules), VGPU_RSP_UNSUPPORTED);
+	debug.kernels |= BACK_DEBUG_KERNELS;
+	assert_int_equal(request_check(&r, &debug), VGPU_RSP_OK);
 	/* It is held to the rules of VECTOR_ADD. */
 	r.u.builtin.operand[2].count--;
-	assert_int_equal(request_check(&r, ARENA, BACK_DEBUG_KERNELS),
-			 VGPU_RSP_INVALID);
+	assert_int_equal(request_check(&r, &debug), VGPU_RSP_INVALID);
 	assert_true(kernel_writes(VGPU_KERNEL_DEBUG_FAULT, 2));
 }
 
-static void only_the_third_operand_is_written(void **state)
+static void modules_need_a_gpu(void **state)
 {
+	static const uint8_t ops[] = {VGPU_OP_MODULE_LOAD,
+				      VGPU_OP_MODULE_UNLOAD,
+				      VGPU_OP_FUNCTION_GET, VGPU_OP_LAUNCH};
+	struct rules cpu = rules;
+	struct vgpu_request r;
+
 	(void)state;
-	assert_false(kernel_writes(VGPU_KERNEL_VECTOR_ADD, 0));
-	assert_false(kernel_writes(VGPU_KERNEL_VECTOR_ADD, 1));
-	assert_true(kernel_writes(VGPU_KERNEL_VECTOR_ADD, 2));
+	cpu.modules = false;
+	for (size_t i = 0; i < sizeof(ops); i++) {
+		r = good(ops[i]);
+		assert_int_equal(request_check(&r, &rules), VGPU_RSP_OK);
+		assert_int_equal(request_check(&r, &cpu), VGPU_RSP_NO_GPU);
+	}
+	r = good(VGPU_OP_EVENT_RECORD);
+	assert_int_equal(request_check(&r, &cpu), VGPU_RSP_OK);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_rule),
-		cmocka_unit_test(each_operand_rule),
-		cmocka_unit_test(operand_without_buffer),
-		cmocka_unit_test(alignment_counts_first_offset),
+		cmocka_unit_test(each_kernel_rule),
 		cmocka_unit_test(debug_kernels_are_asked_for),
-		cmocka_unit_test(only_the_third_operand_is_written),
+		cmocka_unit_test(modules_need_a_gpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,9 @@ static int setup(void **state)
 	unsetenv("FAKE_CUDA_SLOW");
 	unsetenv("FAKE_CUDA_BUSY");
 	unsetenv("FAKE_CUDA_NO_READ_ONLY");
+	unsetenv("FAKE_CUDA_PAGEABLE");
+	unsetenv("FAKE_CUDA_NO_POOLS");
+	unsetenv("FAKE_CUBLAS_FAIL");
 	unsetenv("FAKE_NVML_FAIL");
 	return 0;
 }
@@ -147,6 +150,9 @@ static void test_each_call_fails(void **state)
 		{ "cuStreamCreate", "staging: cuStreamCreate:" },
 		{ "cuEventCreate", "staging: cuEventCreate:" },
 	};
+	static const char *const pool[] = { "cuDeviceGetDefaultMemPool",
+					    "cuMemPoolSetAttribute",
+					    "cuMemAllocAsync" };
 	char fail[64], expected[128];
 	size_t i;
 
@@ -167,16 +173,30 @@ static void test_each_call_fails(void **state)
 		      "staging: cuMemHostGetDevicePointer: FAKE_ERROR_2 (2): told to fail");
 	fail_after_lanes("cuMemHostAlloc", 2);
 	expect_closed(&config,
-		      "small jobs: cuMemHostAlloc: FAKE_ERROR_2 (2): told to fail");
+		      "queues: cuMemHostAlloc: FAKE_ERROR_2 (2): told to fail");
 	fail_after_lanes("cuStreamCreate", 1);
 	expect_closed(&config,
-		      "small jobs: cuStreamCreate: FAKE_ERROR_2 (2): told to fail");
+		      "queues: cuStreamCreate: FAKE_ERROR_2 (2): told to fail");
 	setenv("FAKE_CUDA_FAIL", "cuMemAlloc_v2:2:3", 1);
 	expect_closed(&config,
-		      "small jobs: cuMemAlloc: FAKE_ERROR_2 (2): told to fail");
+		      "queues: cuMemAlloc: FAKE_ERROR_2 (2): told to fail");
 	setenv("FAKE_CUDA_FAIL", "cuMemcpyHtoD_v2:2:4", 1);
 	expect_closed(&config,
-		      "small jobs: cuMemcpyHtoD: FAKE_ERROR_2 (2): told to fail");
+		      "queues: cuMemcpyHtoD: FAKE_ERROR_2 (2): told to fail");
+	fail_after_lanes("cuMemHostAlloc", 3);
+	expect_closed(&config,
+		      "small jobs: cuMemHostAlloc: FAKE_ERROR_2 (2): told to fail");
+	fail_after_lanes("cuStreamCreate", 2);
+	expect_closed(&config,
+		      "memory pool: cuStreamCreate: FAKE_ERROR_2 (2): told to fail");
+	for (i = 0; i < sizeof(pool) / sizeof(pool[0]); i++) {
+		snprintf(fail, sizeof(fail), "%s:999", pool[i]);
+		snprintf(expected, sizeof(expected),
+			 "memory pool: %s: FAKE_ERROR_999 (999): told to fail",
+			 pool[i]);
+		setenv("FAKE_CUDA_FAIL", fail, 1);
+		expect_closed(&config, expected);
+	}
 	/* And then they are measured. */
 	setenv("FAKE_CUDA_FAIL", "cuCtxSetCurrent:999", 1);
 	expect_closed(&config, "tuning: the GPU failed");
@@ -411,7 +431,7 @@ static void test_small_staging(void **state)
 	assert_int_equal(live(), 0);
 }
 
-/* Work that outlasts the polling is slept for, and its errors are seen. */
+/* Work that is asked for again and again, and its errors are seen. */
 static void test_slow(void **state)
 {
 	struct vgpu_engine *eng = open_gpu(0);
@@ -419,7 +439,7 @@ static void test_slow(void **state)
 	(void)state;
 	setenv("FAKE_CUDA_SLOW", "1", 1);
 	assert_int_equal(work(eng, MANY), VGPU_RSP_OK);
-	setenv("FAKE_CUDA_FAIL", "cuEventSynchronize:700", 1);
+	setenv("FAKE_CUDA_FAIL", "cuEventQuery:700:150", 1);
 	assert_int_equal(work(eng, MANY), VGPU_RSP_FAULT);
 	vgpu_engine_close(eng);
 }
@@ -567,6 +587,7 @@ static void test_fault(void **state)
 	}
 	assert_true(vgpu_engine_arm(eng));
 	fill_job(&fault, s2, NULL, NULL, 0);
+	fault.op = VGPU_OP_BUILTIN;
 	fault.kernel = VGPU_KERNEL_DEBUG_FAULT;
 	vgpu_engine_submit(eng, &fault);
 	while (reaped < JOBS + 1) {

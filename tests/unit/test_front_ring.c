@@ -4,113 +4,14 @@
  *
  * Plays an honest and a hostile backend on the same memory, in one thread.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
+#include "front_pair.h"
 #include "vgpufront_parse.h"
-#include "vgpufront_ring.h"
-
-#define PAGES	2
-#define OCTETS	((size_t)PAGES * VGPUIF_PAGE_SIZE)
-#define SLOTS	64U
-
-struct pair {
-	struct vgpufront_ring front;
-	struct vgpu_back_ring back;
-	struct vgpu_sring *sring;
-};
-
-static int setup(void **state)
-{
-	struct pair *p = calloc(1, sizeof(*p));
-
-	p->sring = aligned_alloc(VGPUIF_PAGE_SIZE, OCTETS);
-	memset(p->sring, 0, OCTETS);
-	vgpufront_ring_init(&p->front, p->sring, OCTETS);
-	BACK_RING_INIT(&p->back, p->sring, OCTETS);
-	*state = p;
-
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct pair *p = *state;
-
-	free(p->sring);
-	free(p);
-
-	return 0;
-}
-
-static int put(struct pair *p, uint8_t op)
-{
-	struct vgpu_request req = { .op = op, .ctx = 256, .stream = 7 };
-
-	return vgpufront_ring_put(&p->front, &req);
-}
-
-/* The backend takes the next request; it must be there. */
-static struct vgpu_request take(struct pair *p)
-{
-	struct vgpu_request req;
-
-	assert_true(RING_HAS_UNCONSUMED_REQUESTS(&p->back));
-	RING_COPY_REQUEST(&p->back, p->back.req_cons, &req);
-	p->back.req_cons++;
-
-	return req;
-}
-
-static bool answer_raw(struct pair *p, struct vgpu_response rsp)
-{
-	bool notify;
-
-	*RING_GET_RESPONSE(&p->back, p->back.rsp_prod_pvt) = rsp;
-	p->back.rsp_prod_pvt++;
-	RING_PUSH_RESPONSES_AND_CHECK_NOTIFY(&p->back, notify);
-
-	return notify;
-}
-
-static bool answer(struct pair *p, uint16_t id, uint8_t op, uint16_t status)
-{
-	return answer_raw(p, (struct vgpu_response){
-		.id = id, .op = op, .status = status, .value = 1000 + id });
-}
-
-/* One NOP there and, but for its answer, back: the ring id in flight. */
-static uint16_t in_flight(struct pair *p)
-{
-	int id = put(p, VGPU_OP_NOP);
-
-	assert_true(id >= 0);
-	vgpufront_ring_push(&p->front);
-	assert_int_equal(take(p).id, id);
-
-	return id;
-}
-
-/* get() must refuse for this reason, and the ring must stay refused. */
-static void assert_broken(struct pair *p, enum vgpufront_violation how)
-{
-	struct vgpu_response rsp;
-
-	assert_int_equal(vgpufront_ring_get(&p->front, &rsp), -1);
-	assert_int_equal(p->front.violation, how);
-	assert_int_equal(vgpufront_ring_get(&p->front, &rsp), -1);
-	assert_int_equal(vgpufront_ring_free(&p->front), 0);
-	assert_int_equal(put(p, VGPU_OP_NOP), -1);
-	assert_true(strlen(vgpufront_violation_text(how)) > 10);
-}
 
 static void test_slots(void **state)
 {
 	(void)state;
 	assert_int_equal(vgpufront_ring_slots(4096), 32);
-	assert_int_equal(vgpufront_ring_slots(OCTETS), SLOTS);
+	assert_int_equal(vgpufront_ring_slots(PAIR_OCTETS), PAIR_SLOTS);
 	assert_int_equal(vgpufront_ring_slots(16384), 128);
 	assert_int_equal(vgpufront_ring_slots(4096 << VGPUIF_MAX_RING_PAGE_ORDER),
 			 VGPUFRONT_MAX_SLOTS);
@@ -124,9 +25,9 @@ static void test_one(void **state)
 	struct vgpu_response rsp;
 	uint16_t next = vgpufront_ring_next_id(&p->front);
 
-	assert_int_equal(vgpufront_ring_free(&p->front), SLOTS);
+	assert_int_equal(vgpufront_ring_free(&p->front), PAIR_SLOTS);
 	assert_int_equal(vgpufront_ring_put(&p->front, &req), next);
-	assert_int_equal(vgpufront_ring_free(&p->front), SLOTS - 1);
+	assert_int_equal(vgpufront_ring_free(&p->front), PAIR_SLOTS - 1);
 	assert_true(vgpufront_ring_unpushed(&p->front));
 	assert_false(RING_HAS_UNCONSUMED_REQUESTS(&p->back));
 
@@ -146,25 +47,25 @@ static void test_one(void **state)
 	assert_true(rsp.value == 1000U + next);
 	assert_int_equal(vgpufront_ring_get(&p->front, &rsp), 0);
 	assert_int_equal(vgpufront_ring_in_flight(&p->front), 0);
-	assert_int_equal(vgpufront_ring_free(&p->front), SLOTS);
+	assert_int_equal(vgpufront_ring_free(&p->front), PAIR_SLOTS);
 }
 
 static void test_full(void **state)
 {
 	struct pair *p = *state;
-	bool seen[SLOTS] = { false };
+	bool seen[PAIR_SLOTS] = { false };
 	unsigned int i;
 
-	for (i = 0; i < SLOTS; i++) {
+	for (i = 0; i < PAIR_SLOTS; i++) {
 		int id = put(p, VGPU_OP_FENCE);
 
-		assert_in_range(id, 0, SLOTS - 1);
+		assert_in_range(id, 0, PAIR_SLOTS - 1);
 		assert_false(seen[id]);
 		seen[id] = true;
 	}
 	assert_int_equal(vgpufront_ring_free(&p->front), 0);
 	assert_int_equal(put(p, VGPU_OP_FENCE), -1);
-	assert_int_equal(vgpufront_ring_in_flight(&p->front), SLOTS);
+	assert_int_equal(vgpufront_ring_in_flight(&p->front), PAIR_SLOTS);
 }
 
 /* Index wrap at 2^32 and slot wrap, answers in reverse order. */
@@ -174,16 +75,7 @@ static void test_wrap(void **state)
 	RING_IDX start = (RING_IDX)-100;
 	unsigned int round, i, done = 0;
 
-	p->front.front.req_prod_pvt = start;
-	p->front.front.rsp_cons = start;
-	p->front.pushed = start;
-	p->sring->req_prod = start;
-	p->sring->rsp_prod = start;
-	p->sring->req_event = start + 1;
-	p->sring->rsp_event = start + 1;
-	p->back.req_cons = start;
-	p->back.rsp_prod_pvt = start;
-
+	start_at(p, start);
 	for (round = 0; round < 20; round++) {
 		struct vgpu_request req[37];
 		struct vgpu_response rsp;
@@ -217,7 +109,7 @@ static void test_id_reuse(void **state)
 
 	answer(p, first, VGPU_OP_NOP, VGPU_RSP_OK);
 	assert_int_equal(vgpufront_ring_get(&p->front, &rsp), 1);
-	for (i = 1; i < SLOTS; i++) {
+	for (i = 1; i < PAIR_SLOTS; i++) {
 		uint16_t id = in_flight(p);
 
 		assert_int_not_equal(id, first);
@@ -276,7 +168,7 @@ static void test_foreign_id(void **state)
 	struct pair *p = *state;
 
 	in_flight(p);
-	answer(p, SLOTS, VGPU_OP_NOP, VGPU_RSP_OK);
+	answer(p, PAIR_SLOTS, VGPU_OP_NOP, VGPU_RSP_OK);
 	assert_broken(p, VGPUFRONT_BAD_ID_RANGE);
 	assert_int_equal(vgpufront_ring_in_flight(&p->front), 1);
 }
@@ -286,7 +178,7 @@ static void test_idle_id(void **state)
 	struct pair *p = *state;
 	uint16_t id = in_flight(p);
 
-	answer(p, (id + 1) % SLOTS, VGPU_OP_NOP, VGPU_RSP_OK);
+	answer(p, (id + 1) % PAIR_SLOTS, VGPU_OP_NOP, VGPU_RSP_OK);
 	assert_broken(p, VGPUFRONT_BAD_ID_IDLE);
 }
 
@@ -356,7 +248,7 @@ static void test_reserved0(void **state)
 /* Further than the ring, backwards, and only one too far. */
 static void test_producer(void **state)
 {
-	static const RING_IDX ahead[] = { 2, SLOTS, SLOTS + 1, 1U << 31, -1U };
+	static const RING_IDX ahead[] = { 2, PAIR_SLOTS, PAIR_SLOTS + 1, 1U << 31, -1U };
 	unsigned int i;
 
 	for (i = 0; i < sizeof(ahead) / sizeof(*ahead); i++) {
@@ -425,9 +317,9 @@ static void test_abort(void **state)
 	struct pair *p = *state;
 	uint16_t id = in_flight(p);
 
-	assert_false(vgpufront_ring_abort(&p->front, (id + 1) % SLOTS));
+	assert_false(vgpufront_ring_abort(&p->front, (id + 1) % PAIR_SLOTS));
 	assert_false(vgpufront_ring_abort(&p->front, VGPUFRONT_MAX_SLOTS - 1));
-	assert_false(vgpufront_ring_abort(&p->front, SLOTS));
+	assert_false(vgpufront_ring_abort(&p->front, PAIR_SLOTS));
 	assert_true(vgpufront_ring_abort(&p->front, id));
 	assert_false(vgpufront_ring_abort(&p->front, id));
 	/* A late answer to it is one to an idle id. */

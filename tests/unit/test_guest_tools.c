@@ -139,11 +139,26 @@ static void test_smi(void **state)
 	assert_null(strstr(output, "Temperature"));
 	/* The list of operations is longer than a line of the table. */
 	has("buffer-map buffer-unmap builtin fence         |\n");
-	has("|                      | ctx-destroy  ");
+	has("|                      | mem-alloc mem-free copy fill ctx-destroy  ");
+	has("| Built-in kernels     | vector-add saxpy sgemm reduce-sum ");
+	has("| Own kernels          | no: ");
+	has("| Used here            | 5.0 MiB ");
+	assert_null(strstr(output, "Quota"));
+	has("| Objects              | 0 ");
+	has("| Launches             | 7 ");
 	assert_int_equal(run(vgpu_smi_main, "--json", NULL), 0);
 	has("[{\"devid\": 0, \"path\": \"/dev/vgpufront\"");
 	has("\"is_gpu\": false, \"gpu_name\": \"Fake processor\"");
+	has("\"runs_modules\": false");
+	has("\"nr_objects\": 0, \"launches\": 7");
 	has("}]\n");
+	fake_config.runs_modules = true;
+	fake_config.mem_quota = 100 << 20;
+	assert_int_equal(run(vgpu_smi_main, NULL), 0);
+	has("| Own kernels          | yes: PTX");
+	has("| Quota                | 100 MiB ");
+	assert_int_equal(run(vgpu_smi_main, "-j", NULL), 0);
+	has("\"runs_modules\": true");
 	assert_int_equal(run(vgpu_smi_main, "-x", NULL), 2);
 	assert_int_equal(run(vgpu_smi_main, "extra", NULL), 2);
 	assert_int_equal(run(vgpu_smi_main, "--help", NULL), 0);

@@ -23,6 +23,9 @@ enum breach {
 	LENGTH,
 	STATUS,
 	OUTPUT_OF_FAILURE,
+	VALUE,
+	RESERVED,
+	NO_MARK,
 	SAYS_ERROR,
 	PONG_TO_NOBODY,
 	INFO_TO_NOBODY,
@@ -30,8 +33,8 @@ enum breach {
 	NR_BREACHES
 };
 
-/* Returns what is to be sent of the frame. */
-static size_t spoil(enum breach breach, struct peer_frame *f)
+/* Returns what is to be sent of the frame, which has its mark. */
+static size_t spoil(enum breach breach, struct peer_frame *f, int fd)
 {
 	struct remote_done *d = (void *)f->body;
 	size_t len = peer_octets(f);
@@ -66,13 +69,22 @@ static size_t spoil(enum breach breach, struct peer_frame *f)
 		return len;
 	case LENGTH:
 		f->h.length -= 4;
-		return len;
+		break;
 	case STATUS:
 		d->status = VGPU_RSP_MAX + 1;
-		f->h.length = sizeof(*d);
-		return peer_octets(f);
+		f->h.length = sizeof(*d) + REMOTE_MARK;
+		break;
 	case OUTPUT_OF_FAILURE:
 		d->status = VGPU_RSP_NO_MEMORY;
+		return len;
+	case VALUE:
+		d->value = 1;
+		return len;
+	case RESERVED:
+		d->reserved0 = 1;
+		return len;
+	case NO_MARK:
+		f->body[f->h.length - 1] ^= 1;
 		return len;
 	case SAYS_ERROR:
 		peer_make(f, REMOTE_ERROR, 0, NULL, 264);
@@ -86,41 +98,36 @@ static size_t spoil(enum breach breach, struct peer_frame *f)
 	default:
 		return 0;
 	}
+	peer_mark(fd, f);
+	return peer_octets(f);
 }
 
 static void *serve_badly(void *arg)
 {
 	enum breach breach = *(enum breach *)arg;
-	struct peer_frame *job = malloc(sizeof(*job));
-	struct peer_frame *done = malloc(sizeof(*done));
 	int fd = next_client();
 
 	peer_welcome(fd, "Honest");
-	for (int i = 0; i < 3; i++) {
-		NEED(peer_next_job(fd, job));
-		peer_answer(job, done);
-		peer_put(fd, done);
+	for (int i = 0; i < 4; i++) {
+		NEED(peer_next_job(fd, &job_frame));
+		peer_answer(&job_frame, &done_frame);
+		if (i < 3)
+			peer_put(fd, &done_frame);
 	}
-	NEED(peer_next_job(fd, job));
-	peer_answer(job, done);
-	peer_send(fd, done, spoil(breach, done), 0);
+	peer_mark(fd, &done_frame);
+	peer_send(fd, &done_frame, spoil(breach, &done_frame, fd), 0);
 	/* Those that close do so; who lies or is silent waits to be left. */
-	while (breach > HALF_ANSWER && peer_get(fd, done))
-		;
-	close(fd);
+	if (breach > HALF_ANSWER)
+		await_end(fd);
+	else
+		close(fd);
 	serve_well(next_client(), 0);
-	free(job);
-	free(done);
 	return NULL;
 }
 
 static void test_breaches(void **state)
 {
-	struct remote_times patient = quick;
-
 	(void)state;
-	/* A lie is one at once, not when the far end has been silent too. */
-	patient.ping = patient.silence = 10 * PEER_MS;
 	for (enum breach breach = 0; breach < NR_BREACHES; breach++) {
 		run_script(serve_badly, &breach);
 		expect_all_right(breach == SILENCE ? &quick : &patient);
@@ -131,14 +138,51 @@ static void test_breaches(void **state)
 	}
 }
 
+/*
+ * A stream that somebody holds open: a server that is full says so in the
+ * middle of an answer of the one before it. It must not be taken for its rest.
+ */
+static void *serve_refusal_inside(void *arg)
+{
+	static const struct remote_refused r = {
+		.reason = REMOTE_REASON_CLIENTS,
+		.version = REMOTE_VERSION,
+		.text = "full",
+	};
+	int fd = next_client();
+	size_t rest;
+
+	(void)arg;
+	peer_welcome(fd, "Honest");
+	NEED(peer_next_job(fd, &job_frame));
+	peer_answer(&job_frame, &done_frame);
+	peer_mark(fd, &done_frame);
+	/* All but as much as a refusal has. */
+	rest = sizeof(job_frame.h) + sizeof(r);
+	NEED(peer_send(fd, &done_frame, peer_octets(&done_frame) - rest, 0));
+	peer_make(&done_frame, REMOTE_REFUSED, 0, &r, sizeof(r));
+	peer_put(fd, &done_frame);
+	await_end(fd);
+	serve_well(next_client(), 0);
+	return NULL;
+}
+
+static void test_refusal_inside(void **state)
+{
+	(void)state;
+	run_script(serve_refusal_inside, NULL);
+	expect_add(&patient, 1000, VGPU_RSP_OK);
+	end_script();
+	assert_int_equal(nr_connections, 2);
+}
+
 /* An answer to a job that is still being sent: it was made up. */
 static void *serve_too_early(void *arg)
 {
-	struct peer_frame *f = malloc(sizeof(*f));
-	unsigned char *start = (unsigned char *)&f->h;
-	size_t want = sizeof(f->h) + sizeof(struct remote_job), have = 0;
+	unsigned char *start = (unsigned char *)&job_frame.h;
+	size_t want = sizeof(job_frame.h) + sizeof(struct remote_job), have = 0;
 	struct pollfd gone = { .events = 0 };
-	uint32_t count;
+	const struct remote_done d = { .status = VGPU_RSP_OK };
 	int fd = next_client();
 
 	(void)arg;
@@ -150,36 +194,23 @@ static void *serve_too_early(void *arg)
 		NEED(n > 0);
 		have += (size_t)n;
 	}
-	NEED(f->h.type == REMOTE_JOB);
-	count = ((struct remote_job *)f->body)->count;
-	peer_make(f, REMOTE_DONE, f->h.id, NULL,
-		  sizeof(struct remote_done) + count * 4);
-	peer_put(fd, f);
+	NEED(job_frame.h.type == REMOTE_JOB);
+	peer_make_done(&done_frame, job_frame.h.id, &d, NULL,
+		       the_job()->operand[0].count * 4);
+	peer_put(fd, &done_frame);
 	/* Nobody believes it. Until the end nothing is read: it stays unsent. */
 	gone.fd = fd;
 	NEED(poll(&gone, 1, PEER_MS) == 1 && gone.revents & POLLHUP);
 	close(fd);
 	serve_well(next_client(), 0);
-	free(f);
 	return NULL;
 }
 
 static void test_too_early(void **state)
 {
-	struct vgpu_engine_stream *s;
-	struct vgpu_engine *eng;
-	struct add add;
-
 	(void)state;
 	run_script(serve_too_early, NULL);
-	eng = open_quick(&quick);
-	s = vgpu_engine_stream_create(eng);
-	add_make(&add, s, 5 * 32768);
-	vgpu_engine_submit(eng, &add.job);
-	reap(eng, 1);
-	add_check(&add, VGPU_RSP_OK);
-	vgpu_engine_stream_destroy(eng, s);
-	vgpu_engine_close(eng);
+	expect_add(&quick, 5 * 32768, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 2);
 }
@@ -190,47 +221,33 @@ static void test_too_early(void **state)
  */
 static void *serve_one_each(void *arg)
 {
-	struct peer_frame *job = malloc(sizeof(*job));
-	struct peer_frame *done = malloc(sizeof(*done));
 	unsigned int *parts = arg;
 
 	for (; *parts; (*parts)--) {
 		int fd = next_client();
 
 		peer_welcome(fd, "Fragile");
-		NEED(peer_next_job(fd, job));
-		peer_answer(job, done);
-		peer_put(fd, done);
+		NEED(peer_next_job(fd, &job_frame));
+		peer_answer(&job_frame, &done_frame);
+		peer_put(fd, &done_frame);
 		/* It was read when the next frame comes, or the end. */
 		if (*parts == 1)
-			while (peer_get(fd, job))
-				;
-		close(fd);
+			await_end(fd);
+		else
+			close(fd);
 	}
-	free(job);
-	free(done);
 	return NULL;
 }
 
 static void test_progress(void **state)
 {
 	struct remote_times times = quick;
-	struct vgpu_engine_stream *s;
-	struct vgpu_engine *eng;
 	unsigned int parts = 40;
-	struct add add;
 
 	(void)state;
 	times.give_up = 200;
 	run_script(serve_one_each, &parts);
-	eng = open_quick(&times);
-	s = vgpu_engine_stream_create(eng);
-	add_make(&add, s, 40 * 32768);
-	vgpu_engine_submit(eng, &add.job);
-	reap(eng, 1);
-	add_check(&add, VGPU_RSP_OK);
-	vgpu_engine_stream_destroy(eng, s);
-	vgpu_engine_close(eng);
+	expect_add(&times, 40 * 32768, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 40);
 }
@@ -238,50 +255,33 @@ static void test_progress(void **state)
 /* Busy for long, but it answers PING: that is no silence. */
 static void *serve_slowly(void *arg)
 {
-	struct peer_frame *job = malloc(sizeof(*job));
-	struct peer_frame *f = malloc(sizeof(*f));
 	int fd = next_client();
 	uint64_t start = now_ms();
 
 	(void)arg;
 	peer_welcome(fd, "Slow");
-	NEED(peer_next_job(fd, job));
+	NEED(peer_next_job(fd, &job_frame));
 	while (now_ms() - start < 1500) {
 		struct pollfd pfd = {.fd = fd, .events = POLLIN};
 
 		if (poll(&pfd, 1, 100) != 1)
 			continue;
-		NEED(peer_get(fd, f));
-		NEED(f->h.type == REMOTE_PING);
-		f->h.type = REMOTE_PONG;
-		peer_put(fd, f);
+		NEED(peer_get(fd, &done_frame));
+		NEED(done_frame.h.type == REMOTE_PING);
+		done_frame.h.type = REMOTE_PONG;
+		peer_put(fd, &done_frame);
 	}
-	peer_answer(job, f);
-	peer_put(fd, f);
-	while (peer_get(fd, f))
-		;
-	close(fd);
-	free(job);
-	free(f);
+	peer_answer(&job_frame, &done_frame);
+	peer_put(fd, &done_frame);
+	await_end(fd);
 	return NULL;
 }
 
 static void test_slow(void **state)
 {
-	struct vgpu_engine_stream *s;
-	struct vgpu_engine *eng;
-	struct add add;
-
 	(void)state;
 	run_script(serve_slowly, NULL);
-	eng = open_quick(&quick);
-	s = vgpu_engine_stream_create(eng);
-	add_make(&add, s, 100);
-	vgpu_engine_submit(eng, &add.job);
-	reap(eng, 1);
-	add_check(&add, VGPU_RSP_OK);
-	vgpu_engine_stream_destroy(eng, s);
-	vgpu_engine_close(eng);
+	expect_add(&quick, 100, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 1);
 }
@@ -350,8 +350,7 @@ static void test_close_meanwhile(void **state)
 	s = vgpu_engine_stream_create(eng);
 	engined_stop(pid, SIGKILL);
 	add_make(&add, s, 10);
-	vgpu_engine_submit(eng, &add.job);
-	reap(eng, 1);
+	run_one(eng, &add.t);
 	add_check(&add, VGPU_RSP_DEVICE_LOST);
 	vgpu_engine_stream_destroy(eng, s);
 	start = now_ms();
@@ -365,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_breaches),
+		cmocka_unit_test(test_refusal_inside),
 		cmocka_unit_test(test_too_early),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_slow),
@@ -372,11 +372,6 @@ int main(void)
 		cmocka_unit_test(test_restarts),
 		cmocka_unit_test(test_close_meanwhile),
 	};
-	int failed;
 
-	if (begin_remote_tests())
-		return 1;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(dir);
-	return failed;
+	return RUN_REMOTE_TESTS(tests);
 }

@@ -39,30 +39,28 @@ static struct {
 
 static void *say_first_words(void *arg)
 {
-	struct peer_frame *f = malloc(sizeof(*f));
 	int fd = next_client();
 
 	(void)arg;
 	if (first_words->text)
 		peer_send(fd, first_words->text, strlen(first_words->text), 0);
 	if (first_words->type) {
-		NEED(peer_get(fd, f));
+		NEED(peer_get(fd, &job_frame));
 		/* The nonce comes back, unless the body brings one. */
 		if (first_words->body)
-			memcpy(f->body + REMOTE_NONCE,
+			memcpy(job_frame.body + REMOTE_NONCE,
 			       (const char *)first_words->body + REMOTE_NONCE,
 			       first_words->len - REMOTE_NONCE);
 		else
-			memset(f->body, 0x42, first_words->len);
-		f->h.type = (uint16_t)first_words->type;
-		f->h.length = (uint32_t)first_words->len;
-		peer_send(fd, f, peer_octets(f), 0);
+			memset(job_frame.body, 0x42, first_words->len);
+		job_frame.h.type = (uint16_t)first_words->type;
+		job_frame.h.length = (uint32_t)first_words->len;
+		peer_send(fd, &job_frame, peer_octets(&job_frame), 0);
 	}
 	if (!first_words->says || strcmp(first_words->says, "closed"))
-		while (peer_get(fd, f))
-			;
-	close(fd);
-	free(f);
+		await_end(fd);
+	else
+		close(fd);
 	return NULL;
 }
 
@@ -82,20 +80,20 @@ static void test_first_words(void **state)
 	};
 	static const struct remote_welcome newer = {.version = 9};
 	static const struct remote_welcome no_window = {
-		.version = 1,
+		.version = REMOTE_VERSION,
 		.capabilities = 1,
 	};
 	static const struct remote_welcome huge_window = {
-		.version = 1,
+		.version = REMOTE_VERSION,
 		.capabilities = 1,
 		.window = REMOTE_WINDOW_MAX + 1,
 	};
 	static const struct remote_welcome useless = {
-		.version = 1,
+		.version = REMOTE_VERSION,
 		.window = 1,
 	};
 	static const struct remote_welcome no_text = {
-		.version = 1,
+		.version = REMOTE_VERSION,
 		.window = 1,
 		.capabilities = 1,
 		.engine = "evil\nlevel=info",
@@ -108,9 +106,9 @@ static void test_first_words(void **state)
 		 "not a vgpu-engined"},
 		{"", 0, 0, NULL, "closed"},
 		{NULL, REMOTE_REFUSED, 280, &version,
-		 "vgpu-engined speaks version 7 there, this program version 1"},
+		 "vgpu-engined speaks version 7 there, this program version 2"},
 		{NULL, REMOTE_WELCOME, 944, &newer,
-		 "vgpu-engined speaks version 9 there, this program version 1"},
+		 "vgpu-engined speaks version 9 there, this program version 2"},
 		{NULL, REMOTE_REFUSED, 280, &full, "refused: full up"},
 		{NULL, REMOTE_REFUSED, 280, &rude, "a text that is none"},
 		{NULL, REMOTE_WELCOME, 944, &no_window, "out of range"},
@@ -140,26 +138,22 @@ static void *serve_late(void *arg)
 {
 	const struct timespec wait = {.tv_nsec = 700000000};
 	struct remote_welcome w = {
-		.version = 1,
+		.version = REMOTE_VERSION,
 		.window = 1,
 		.capabilities = 1,
 		.engine = "cpu",
 	};
-	struct peer_frame *f = malloc(sizeof(*f));
 	int fd = next_client();
 
 	(void)arg;
-	NEED(peer_get(fd, f));
-	memcpy(w.nonce, f->body, REMOTE_NONCE);
-	peer_make(f, REMOTE_HOLD, 0, w.nonce, REMOTE_NONCE);
-	peer_put(fd, f);
+	NEED(peer_get(fd, &job_frame));
+	memcpy(w.nonce, job_frame.body, REMOTE_NONCE);
+	peer_make(&job_frame, REMOTE_HOLD, 0, w.nonce, REMOTE_NONCE);
+	peer_put(fd, &job_frame);
 	nanosleep(&wait, NULL);
-	peer_make(f, REMOTE_WELCOME, 0, &w, sizeof(w));
-	peer_put(fd, f);
-	while (peer_get(fd, f))
-		;
-	close(fd);
-	free(f);
+	peer_make(&job_frame, REMOTE_WELCOME, 0, &w, sizeof(w));
+	peer_put(fd, &job_frame);
+	await_end(fd);
 	return NULL;
 }
 
@@ -181,21 +175,17 @@ static void test_hold(void **state)
 /* HOLD for ever. */
 static void *serve_holding(void *arg)
 {
-	struct peer_frame *f = malloc(sizeof(*f));
 	uint8_t nonce[REMOTE_NONCE];
 	int fd = next_client();
 
 	(void)arg;
-	NEED(peer_get(fd, f));
-	memcpy(nonce, f->body, REMOTE_NONCE);
+	NEED(peer_get(fd, &job_frame));
+	memcpy(nonce, job_frame.body, REMOTE_NONCE);
 	for (int i = 0; i < 2; i++) {
-		peer_make(f, REMOTE_HOLD, 0, nonce, REMOTE_NONCE);
-		peer_put(fd, f);
+		peer_make(&job_frame, REMOTE_HOLD, 0, nonce, REMOTE_NONCE);
+		peer_put(fd, &job_frame);
 	}
-	while (peer_get(fd, f))
-		;
-	close(fd);
-	free(f);
+	await_end(fd);
 	return NULL;
 }
 
@@ -216,20 +206,9 @@ static void *serve_dribbling(void *arg)
 
 static void test_dribble(void **state)
 {
-	struct vgpu_engine_stream *s;
-	struct vgpu_engine *eng;
-	struct add add;
-
 	(void)state;
 	run_script(serve_dribbling, NULL);
-	eng = open_quick(&quick);
-	s = vgpu_engine_stream_create(eng);
-	add_make(&add, s, 40000);
-	vgpu_engine_submit(eng, &add.job);
-	reap(eng, 1);
-	add_check(&add, VGPU_RSP_OK);
-	vgpu_engine_stream_destroy(eng, s);
-	vgpu_engine_close(eng);
+	expect_add(&quick, 40000, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 1);
 }
@@ -241,7 +220,6 @@ static void test_line(void **state)
 	int master, slave;
 	char name[64];
 	struct vgpu_engine *eng = NULL;
-	struct peer_frame *f = malloc(sizeof(*f));
 	pid_t pid;
 
 	(void)state;
@@ -251,7 +229,7 @@ static void test_line(void **state)
 	if (pid == 0) {
 		static char zeros[REMOTE_FILLER];
 		struct remote_welcome w = {
-			.version = 1,
+			.version = REMOTE_VERSION,
 			.window = 1,
 			.capabilities = 1,
 			.engine = "cpu",
@@ -262,17 +240,17 @@ static void test_line(void **state)
 		/* The client's filler first: the line is raw then. */
 		while (n < sizeof(zeros))
 			n += (size_t)read(master, zeros, sizeof(zeros) - n);
-		if (!peer_get(master, f) || f->h.type != REMOTE_HELLO)
+		if (!peer_get(master, &job_frame) || job_frame.h.type != REMOTE_HELLO)
 			_exit(1);
-		memcpy(w.nonce, f->body, REMOTE_NONCE);
+		memcpy(w.nonce, job_frame.body, REMOTE_NONCE);
 		/* The rest of an answer, and a WELCOME to somebody else. */
 		peer_send(master, "the rest of an answer", 21, 0);
 		w.nonce[15] ^= 1;
-		peer_make(f, REMOTE_WELCOME, 0, &w, sizeof(w));
-		peer_put(master, f);
+		peer_make(&job_frame, REMOTE_WELCOME, 0, &w, sizeof(w));
+		peer_put(master, &job_frame);
 		w.nonce[15] ^= 1;
-		peer_make(f, REMOTE_WELCOME, 0, &w, sizeof(w));
-		peer_put(master, f);
+		peer_make(&job_frame, REMOTE_WELCOME, 0, &w, sizeof(w));
+		peer_put(master, &job_frame);
 		read(master, zeros, 1);
 		_exit(0);
 	}
@@ -293,7 +271,6 @@ static void test_line(void **state)
 	assert_non_null(strstr(why, "no answer in 300 ms"));
 	close(master);
 	close(slave);
-	free(f);
 }
 
 int main(void)
@@ -306,11 +283,6 @@ int main(void)
 		cmocka_unit_test(test_dribble),
 		cmocka_unit_test(test_line),
 	};
-	int failed;
 
-	if (begin_remote_tests())
-		return 1;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(dir);
-	return failed;
+	return RUN_REMOTE_TESTS(tests);
 }

@@ -150,18 +150,20 @@ static void test_bad(void **state)
 	check_bad("reserved fields are not 0");
 	peer_make(&frame, REMOTE_PING, 1, NULL, 4);
 	check_bad("a ping frame of 4 octets, not 0 to 0");
-	peer_make(&frame, REMOTE_JOB, 1, NULL, 31);
-	check_bad("a job frame of 31 octets, not 32 to 262176");
+	peer_make(&frame, REMOTE_JOB, 1, NULL, 111);
+	check_bad("a job frame of 111 octets, not 112 to 262256");
+	peer_make(&frame, REMOTE_FREE, 0, NULL, 7);
+	check_bad("a free frame of 7 octets, not 8 to 8");
 	peer_make(&frame, REMOTE_HELLO, 1, NULL, 31);
 	check_bad("a hello frame of 31 octets");
-	peer_make(&frame, REMOTE_DONE, 1, NULL, 16);
+	peer_make(&frame, REMOTE_DONE, 1, NULL, 40);
 	check_bad("a done frame, which is for the other end");
-	peer_make(&frame, REMOTE_JOB, 1, NULL, 100);
+	peer_make(&frame, REMOTE_JOB, 1, NULL, 112);
 	frame.h.length = REMOTE_PAYLOAD_MAX + 1;
 	start(REMOTE_SERVER);
 	feed(&frame, 124, 1);
 	expect("-1 ");
-	assert_non_null(strstr(why, "262177 octets: longer than 262176"));
+	assert_non_null(strstr(why, "262257 octets: longer than 262256"));
 	frame.h.length = UINT32_MAX;
 	start(REMOTE_SERVER);
 	feed(&frame, 124, 124);
@@ -237,7 +239,7 @@ static void test_out(void **state)
 	out.is_socket = true;
 	start(REMOTE_SERVER);
 	for (int i = 0; i < FRAMES; i++) {
-		const uint8_t body[32] = {(uint8_t)i};
+		const uint8_t body[112] = {(uint8_t)i};
 
 		remote_out_put(&out, REMOTE_JOB, (uint64_t)i, body,
 			       sizeof(body), data, (size_t)i * 1000, &done[i]);
@@ -258,7 +260,7 @@ static void test_out(void **state)
 				assert_int_equal(in.head.id, taken);
 				assert_int_equal(payload[0], taken);
 				assert_int_equal(in.head.length,
-						 32 + taken * 1000);
+						 112 + taken * 1000);
 				assert_true(done[taken]);
 				taken++;
 			}

@@ -13,7 +13,7 @@ static void expect_all_lost(const struct remote_times *times, uint64_t within)
 	struct vgpu_engine_stream *s[3];
 	struct add add[JOBS], late;
 	uint64_t start = now_ms();
-	struct vgpu_job fence = {.op = VGPU_OP_FENCE, .owner = &late};
+	struct tried fence = {.job = {.op = VGPU_OP_FENCE}};
 
 	submit_all(eng, s, add);
 	reap(eng, JOBS);
@@ -22,12 +22,10 @@ static void expect_all_lost(const struct remote_times *times, uint64_t within)
 		add_check(&add[i], VGPU_RSP_DEVICE_LOST);
 	start = now_ms();
 	add_make(&late, s[0], 5);
-	vgpu_engine_submit(eng, &late.job);
-	reap(eng, 1);
+	run_one(eng, &late.t);
 	add_check(&late, VGPU_RSP_DEVICE_LOST);
-	fence.stream = s[0];
-	vgpu_engine_submit(eng, &fence);
-	reap(eng, 1);
+	fence.job.stream = s[0];
+	assert_int_equal(run_one(eng, &fence), VGPU_RSP_OK);
 	vgpu_engine_info(eng, &info);
 	assert_true(now_ms() - start < 1000);
 	for (int i = 0; i < 3; i++)
@@ -37,15 +35,13 @@ static void expect_all_lost(const struct remote_times *times, uint64_t within)
 
 static void *serve_and_go(void *arg)
 {
-	struct peer_frame *job = malloc(sizeof(*job));
 	int fd = next_client();
 
 	(void)arg;
 	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, job));
+	NEED(peer_next_job(fd, &job_frame));
 	unlink(path);
 	close(fd);
-	free(job);
 	return NULL;
 }
 
@@ -63,19 +59,15 @@ static void test_gone(void **state)
 /* There, but never a session: silence at each attempt. */
 static void *serve_then_silence(void *arg)
 {
-	struct peer_frame *f = malloc(sizeof(*f));
 	int fd = next_client();
 
 	(void)arg;
 	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, f));
+	NEED(peer_next_job(fd, &job_frame));
 	close(fd);
 	fd = next_client();
-	while (peer_get(fd, f))
-		;
+	await_end(fd);
 	unlink(path);
-	close(fd);
-	free(f);
 	return NULL;
 }
 
@@ -93,18 +85,16 @@ static void test_silent_after_break(void **state)
 /* Another engine must not stand in for the one that the guest was told of. */
 static void *serve_as_another(void *arg)
 {
-	struct peer_frame *f = malloc(sizeof(*f));
 	int fd = next_client();
 
 	(void)arg;
 	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, f));
+	NEED(peer_next_job(fd, &job_frame));
 	close(fd);
 	fd = next_client();
 	peer_welcome(fd, "Impostor");
-	NEED(!peer_get(fd, f));
+	NEED(!peer_get(fd, &job_frame));
 	close(fd);
-	free(f);
 	return NULL;
 }
 
@@ -119,21 +109,15 @@ static void test_another_engine(void **state)
 /* A part that breaks every connection is not sent for ever. */
 static void *serve_and_break(void *arg)
 {
-	struct peer_frame *f = malloc(sizeof(*f));
 
 	(void)arg;
-	for (;;) {
-		struct pollfd pfd = {.fd = listener, .events = POLLIN};
-		int fd;
+	while (is_client()) {
+		int fd = next_client();
 
-		if (poll(&pfd, 1, 1000) != 1)
-			break;
-		fd = next_client();
 		peer_welcome(fd, "Fragile");
-		peer_next_job(fd, f);
+		peer_next_job(fd, &job_frame);
 		close(fd);
 	}
-	free(f);
 	return NULL;
 }
 
@@ -151,24 +135,18 @@ static void *serve_fault(void *arg)
 {
 	struct remote_done d = { .status = VGPU_RSP_FAULT };
 	const char *engine = arg;
-	struct peer_frame *f = malloc(sizeof(*f));
 	int fd = next_client();
 
 	peer_welcome_as(fd, engine, "Honest");
-	NEED(peer_next_job(fd, f));
-	peer_make(f, REMOTE_DONE, f->h.id, &d, sizeof(d));
-	peer_put(fd, f);
+	NEED(peer_next_job(fd, &job_frame));
+	answer_with(fd, &d);
 	/* The cpu engine goes on: until it says that it is lost. */
 	if (!strcmp(engine, "cpu")) {
-		NEED(peer_next_job(fd, f));
+		NEED(peer_next_job(fd, &job_frame));
 		d.status = VGPU_RSP_DEVICE_LOST;
-		peer_make(f, REMOTE_DONE, f->h.id, &d, sizeof(d));
-		peer_put(fd, f);
+		answer_with(fd, &d);
 	}
-	while (peer_get(fd, f))
-		;
-	close(fd);
-	free(f);
+	await_end(fd);
 	return NULL;
 }
 
@@ -202,43 +180,36 @@ static void test_fault(void **state)
 static void *serve_no_fault(void *arg)
 {
 	const struct remote_done d = { .status = VGPU_RSP_OK };
-	struct peer_frame *f = malloc(sizeof(*f));
 	int fd = next_client();
 
 	(void)arg;
 	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, f));
-	NEED(f->h.length == sizeof(struct remote_job));
-	peer_make(f, REMOTE_DONE, f->h.id, NULL, sizeof(d) + 4);
-	peer_put(fd, f);
-	NEED(!peer_get(fd, f));
+	NEED(peer_next_job(fd, &job_frame));
+	NEED(!peer_data(&job_frame));
+	peer_make_done(&done_frame, job_frame.h.id, &d, NULL, 4);
+	peer_put(fd, &done_frame);
+	NEED(!peer_get(fd, &job_frame));
 	close(fd);
 	fd = next_client();
 	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, f));
-	peer_make(f, REMOTE_DONE, f->h.id, &d, sizeof(d));
-	peer_put(fd, f);
-	while (peer_get(fd, f))
-		;
-	close(fd);
-	free(f);
+	NEED(peer_next_job(fd, &job_frame));
+	answer_with(fd, &d);
+	await_end(fd);
 	return NULL;
 }
 
 static void test_no_output(void **state)
 {
-	struct add add = { .job = { .op = VGPU_OP_BUILTIN, .kernel = VGPU_KERNEL_DEBUG_FAULT } };
+	struct tried t = { .job = { .op = VGPU_OP_BUILTIN,
+				    .kernel = VGPU_KERNEL_DEBUG_FAULT } };
 	struct vgpu_engine *eng;
 
 	(void)state;
 	run_script(serve_no_fault, NULL);
 	eng = open_quick(&quick);
-	add.job.owner = &add;
-	add.job.stream = vgpu_engine_stream_create(eng);
-	vgpu_engine_submit(eng, &add.job);
-	reap(eng, 1);
-	assert_int_equal(add.job.status, VGPU_RSP_OK);
-	vgpu_engine_stream_destroy(eng, add.job.stream);
+	t.job.stream = vgpu_engine_stream_create(eng);
+	assert_int_equal(run_one(eng, &t), VGPU_RSP_OK);
+	vgpu_engine_stream_destroy(eng, t.job.stream);
 	vgpu_engine_close(eng);
 	end_script();
 	assert_int_equal(nr_connections, 2);
@@ -254,11 +225,6 @@ int main(void)
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_no_output),
 	};
-	int failed;
 
-	if (begin_remote_tests())
-		return 1;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(dir);
-	return failed;
+	return RUN_REMOTE_TESTS(tests);
 }

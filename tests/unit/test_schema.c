@@ -41,6 +41,7 @@ static void connected(void)
 		{"max-buffers", "1024"},
 		{"max-buffer-pages", "65536"},
 		{"max-streams", "256"},
+		{"max-objects", "16384"},
 		{"engine", "cuda"},
 		{"gpu-name", "NVIDIA H200"},
 		{"gpu-memory", "150108569600"},
@@ -126,7 +127,6 @@ static void test_right_trees(void **state)
 	fake_xs_set(F "/ring-ref", "768", NULL);
 	expect(0, NULL);
 	fake_xs_set(F "/ring-page-order", "0", NULL);
-	fake_xs_set(B "/feature-quiet", "1", NULL);
 	fake_xs_set(B "/multi-queue-max-queues", "2", NULL);
 	fake_xs_set(F "/multi-queue-num-queues", "2", NULL);
 	fake_xs_set(B "/weight", "65535", NULL);
@@ -200,6 +200,7 @@ static void test_missing(void **state)
 		B "/max-buffers",
 		B "/max-buffer-pages",
 		B "/max-streams",
+		B "/max-objects",
 		B "/max-ring-page-order",
 		B "/max-arena-pages",
 		B "/engine",

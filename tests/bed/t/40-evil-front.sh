@@ -26,6 +26,8 @@ TIMEOUT=480 guest evil "evil_front -d 1 -n $((devices - 2)) nodes"
 relay nodes
 TIMEOUT=240 guest evil 'evil_front requests'
 relay requests
+TIMEOUT=240 guest evil 'evil_front compute'
+relay compute
 TIMEOUT=240 guest evil "evil_front -d $((devices - 1)) -t 2 ring"
 relay ring
 TIMEOUT=30 guest evil 'evil_front vanish'

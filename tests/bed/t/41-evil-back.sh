@@ -19,6 +19,7 @@ while [ ! -e /tmp/stop ]; do
 			usleep 50000
 		done
 	fi
+	/usr/lib/bed/lib_abuse quiet
 	[ "$(xenstore-read device/vgpu/0/state)" = 4 ] &&
 		vgpu-vector-add -n 1024 >/tmp/add 2>&1 && echo "passed: $(cat /tmp/add)"
 	usleep 50000
@@ -47,7 +48,9 @@ daemon_stop
 succeeds 'vgpubackd ends'
 back=$(be victim)
 attack "$back" foreign-id wrong-op duplicate unasked
-attack "$back" bad-status reserved retired prod-far prod-back prod-half
+attack "$back" bad-status reserved prod-far prod-back prod-half
+# The answer to a FENCE has quiet requests to retire.
+attack -o 6 "$back" retired retired-more retired-ahead
 attack -t 2 "$back" close-middle never storm scribble
 attack "$back" states nodes
 
