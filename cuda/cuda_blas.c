@@ -3,10 +3,11 @@
  * cuda_blas.c - sgemm: by cuBLAS where there is one, else by a kernel of our own
  *
  * Owns the library, opened once for the process when first needed, and an
- * engine's handle. blas_sgemm() runs on the pool's threads: cuBLAS loads kernels
- * when it first needs them, and the driver then waits for those that run. So a
- * shape that is new is queued while the queues are held. One lock guards the
- * handle while work is queued, not while it is done.
+ * engine's handle; and the workspace of each CUstream that needs one, which goes
+ * with it. cuBLAS loads kernels when it first needs them, and the driver then waits
+ * for those that run. So a shape that is new is queued on one of the pool's
+ * threads, while the queues are held; one that is known on any thread. One lock
+ * guards the handle while work is queued, not while it is done.
  *
  * Must never need cuBLAS at build time. Its functions are declared here as the
  * library has had them since version 11.
@@ -29,6 +30,9 @@
 #define OP_T			1
 /* Binary32 all the way. */
 #define DEFAULT_MATH		0
+
+/* What NVIDIA recommends for this generation. */
+#define WORKSPACE	((size_t)32 << 20)
 
 /* Shapes that are remembered: one that comes again needs no further kernel. */
 #define SHAPES		256
@@ -134,19 +138,20 @@ static void *handle_of(struct cuda_blas *blas)
 	return blas->handle;
 }
 
-/* Queues it; the handle's lock is held. The lane's memory is the workspace. */
+/* Queues it; the lock is held. */
 static int queue(void *handle, const struct vgpu_sgemm *p,
-		 const CUdeviceptr at[VGPU_ENGINE_OPERANDS], const struct lane *lane)
+		 const CUdeviceptr at[VGPU_ENGINE_OPERANDS],
+		 const struct way *way)
 {
+	void *workspace = (void *)(uintptr_t)*way->workspace;
 	float alpha, beta;
 	int err;
 
 	memcpy(&alpha, &p->alpha, sizeof(alpha));
 	memcpy(&beta, &p->beta, sizeof(beta));
-	err = lib.set_stream(handle, lane->stream);
+	err = lib.set_stream(handle, way->stream);
 	if (err == STATUS_SUCCESS)
-		err = lib.set_workspace(handle, (void *)(uintptr_t)lane->mem,
-					lane->mem ? LANE_MEMORY : 0);
+		err = lib.set_workspace(handle, workspace, WORKSPACE);
 	if (err == STATUS_SUCCESS)
 		err = lib.sgemm(handle, p->trans_a ? OP_T : OP_N,
 				p->trans_b ? OP_T : OP_N, (int)p->m, (int)p->n,
@@ -158,14 +163,12 @@ static int queue(void *handle, const struct vgpu_sgemm *p,
 }
 
 /* What cuBLAS chooses its kernels by, as far as one can see. FNV-1a. */
-static uint64_t hash(const struct vgpu_sgemm *p,
-		     const CUdeviceptr at[VGPU_ENGINE_OPERANDS],
-		     const struct lane *lane)
+static uint64_t shape_of(const struct vgpu_sgemm *p,
+			 const CUdeviceptr at[VGPU_ENGINE_OPERANDS])
 {
 	const uint64_t is[] = { p->m, p->n, p->k, p->lda, p->ldb, p->ldc,
 				p->alpha, p->beta, p->trans_a, p->trans_b,
-				at[0] % 256, at[1] % 256, at[2] % 256,
-				!lane->mem };
+				at[0] % 256, at[1] % 256, at[2] % 256 };
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
 	for (size_t i = 0; i < sizeof(is) / sizeof(is[0]); i++)
@@ -173,76 +176,101 @@ static uint64_t hash(const struct vgpu_sgemm *p,
 	return h | 1;
 }
 
-static bool is_known(struct cuda_blas *blas, uint64_t shape)
+static uint64_t *place_of(struct cuda_blas *blas, uint64_t shape)
 {
-	bool known;
-
-	pthread_mutex_lock(&blas->lock);
-	known = blas->shape[shape / 2 % SHAPES] == shape;
-	pthread_mutex_unlock(&blas->lock);
-	return known;
+	return &blas->shape[shape / 2 % SHAPES];
 }
 
-static int queue_locked(struct cuda_blas *blas, const struct vgpu_sgemm *p,
-			const CUdeviceptr at[VGPU_ENGINE_OPERANDS],
-			const struct lane *lane, uint64_t shape)
+bool blas_is_ready(struct cuda_engine *eng, const struct vgpu_job *job)
 {
-	int err = STATUS_NOT_SUPPORTED;
+	struct cuda_blas *blas = eng->blas;
+	CUdeviceptr at[VGPU_ENGINE_OPERANDS];
+	uint64_t shape;
+	bool ready;
+
+	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++) {
+		if (!job->operand[i].mem)
+			return false;
+		at[i] = operand_address(&job->operand[i]);
+	}
+	shape = shape_of(job->sgemm, at);
+	/* Where a kernel is being loaded just now a thread may wait for it. */
+	if (pthread_mutex_trylock(&blas->lock))
+		return false;
+	ready = *place_of(blas, shape) == shape;
+	pthread_mutex_unlock(&blas->lock);
+	return ready;
+}
+
+/* Once for each CUstream, and never given back: that would wait for kernels. */
+static bool has_workspace(struct cuda_engine *eng, const struct way *way)
+{
+	const struct cuda_driver *cu = eng->dev.cu;
+
+	return *way->workspace ||
+	       cu->cuMemAlloc(way->workspace, WORKSPACE) == CUDA_SUCCESS;
+}
+
+/* False: a kernel may be loaded, and the queues are not held. */
+static bool try_queue(struct cuda_engine *eng, const struct vgpu_sgemm *p,
+		      const CUdeviceptr at[VGPU_ENGINE_OPERANDS],
+		      const struct way *way, bool held, int *err)
+{
+	struct cuda_blas *blas = eng->blas;
+	const uint64_t shape = shape_of(p, at);
+	uint64_t *place = place_of(blas, shape);
 	void *handle;
 
 	pthread_mutex_lock(&blas->lock);
+	if (!held && *place != shape) {
+		pthread_mutex_unlock(&blas->lock);
+		return false;
+	}
 	handle = handle_of(blas);
-	if (handle)
-		err = queue(handle, p, at, lane);
-	if (err == STATUS_SUCCESS)
-		blas->shape[shape / 2 % SHAPES] = shape;
+	*err = handle ? queue(handle, p, at, way) : STATUS_NOT_SUPPORTED;
+	if (*err == STATUS_SUCCESS)
+		*place = shape;
 	pthread_mutex_unlock(&blas->lock);
+	return true;
+}
+
+/* As cublasStatus_t; NOT_SUPPORTED where cuBLAS is not to do it. */
+static int by_cublas(struct cuda_engine *eng, const struct vgpu_sgemm *p,
+		     const CUdeviceptr at[VGPU_ENGINE_OPERANDS],
+		     const struct way *way, bool may_hold)
+{
+	int err = STATUS_NOT_SUPPORTED;
+
+	if (!has_workspace(eng, way) ||
+	    try_queue(eng, p, at, way, false, &err) || !may_hold)
+		return err;
+	if (queues_hold(eng))
+		try_queue(eng, p, at, way, true, &err);
+	queues_release(eng);
 	return err;
 }
 
-/* False: cuBLAS does not do this one. */
-static bool by_cublas(struct cuda_engine *eng, const struct vgpu_sgemm *p,
-		      const CUdeviceptr at[VGPU_ENGINE_OPERANDS],
-		      const struct lane *lane, uint16_t *status)
+uint16_t blas_sgemm(struct cuda_engine *eng, const struct vgpu_job *job,
+		    const CUdeviceptr at[VGPU_ENGINE_OPERANDS], struct way *way,
+		    bool may_hold)
 {
-	const uint64_t shape = hash(p, at, lane);
-	bool hold = !is_known(eng->blas, shape);
-	int err = STATUS_SUCCESS;
+	int status = by_cublas(eng, job->sgemm, at, way, may_hold);
+	CUresult err;
 
-	*status = VGPU_RSP_OK;
-	if (hold && !queues_hold(eng))
-		*status = VGPU_RSP_DEVICE_LOST;
-	else
-		err = queue_locked(eng->blas, p, at, lane, shape);
-	if (hold)
-		queues_release(eng);
-	switch (err) {
+	switch (status) {
 	case STATUS_SUCCESS:
-		return true;
+		way->queued = true;
+		return VGPU_RSP_OK;
 	case STATUS_ALLOC_FAILED:
 	case STATUS_INVALID_VALUE:
 	case STATUS_ARCH_MISMATCH:
 	case STATUS_NOT_SUPPORTED:
-		return false;
+		break;
 	default:
-		*status = cuda_failed(eng, CUDA_ERROR_UNKNOWN);
-		return true;
+		return cuda_failed(eng, CUDA_ERROR_UNKNOWN);
 	}
-}
-
-uint16_t blas_sgemm(struct cuda_engine *eng, struct lane *lane,
-		    const struct vgpu_job *job,
-		    const CUdeviceptr at[VGPU_ENGINE_OPERANDS], struct way *way)
-{
-	uint16_t status;
-	CUresult err;
-
-	err = lane_memory(eng, lane, UINT64_MAX);
-	if (err != CUDA_SUCCESS)
-		return cuda_failed(eng, err);
-	way->queued = true;
-	if (by_cublas(eng, job->sgemm, at, lane, &status))
-		return status;
+	if (atomic_load(&eng->lost))
+		return VGPU_RSP_DEVICE_LOST;
 	err = issue_builtin(eng, job, at, way);
 	return err == CUDA_SUCCESS ? VGPU_RSP_OK : cuda_failed(eng, err);
 }

@@ -153,6 +153,17 @@ static CUresult issue_in_place(struct cuda_engine *eng,
 	return issue_builtin(eng, job, at, way);
 }
 
+/* Of a shape that is known: nothing need be held. */
+static uint16_t issue_multiply(struct cuda_engine *eng,
+			       const struct vgpu_job *job, struct way *way)
+{
+	CUdeviceptr at[VGPU_ENGINE_OPERANDS];
+
+	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++)
+		at[i] = operand_address(&job->operand[i]);
+	return blas_sgemm(eng, job, at, way, false);
+}
+
 static CUresult issue_copy(const struct cuda_driver *cu,
 			   const struct vgpu_job *job, struct way *way)
 {
@@ -207,14 +218,16 @@ uint16_t issue(struct cuda_engine *eng, struct vgpu_job *job, struct way *way)
 		return memory_alloc(eng, job, way);
 	case VGPU_OP_LAUNCH:
 		return launch_issue(eng, job, way);
+	case VGPU_OP_BUILTIN:
+		if (job->kernel == VGPU_KERNEL_SGEMM)
+			return issue_multiply(eng, job, way);
+		err = issue_in_place(eng, job, way);
+		break;
 	case VGPU_OP_COPY:
 		err = issue_copy(eng->dev.cu, job, way);
 		break;
-	case VGPU_OP_FILL:
-		err = issue_fill(eng->dev.cu, job, way);
-		break;
 	default:
-		err = issue_in_place(eng, job, way);
+		err = issue_fill(eng->dev.cu, job, way);
 		break;
 	}
 	return err == CUDA_SUCCESS ? VGPU_RSP_OK : cuda_failed(eng, err);

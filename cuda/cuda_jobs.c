@@ -8,8 +8,8 @@
  *
  * Begun without waiting: what the GPU does by itself, with operands that it
  * reaches. To the threads go host memory in no region, and calls of the driver
- * that take long or wait for kernels to end: sgemm (cuBLAS loads kernels when it
- * first needs them), modules, much memory.
+ * that take long or wait for kernels to end: sgemm of a new shape (cuBLAS loads
+ * kernels when it first needs them), modules, much memory.
  */
 #include "engine_cuda.h"
 #include "job_check.h"
@@ -126,7 +126,7 @@ static uint64_t count(void *engine, struct vgpu_job *job)
 	return job->status == VGPU_RSP_OK ? units(job) : 0;
 }
 
-static bool begins(const struct cuda_engine *eng, const struct vgpu_job *job)
+static bool begins(struct cuda_engine *eng, const struct vgpu_job *job)
 {
 	switch (job->op) {
 	case VGPU_OP_LAUNCH:
@@ -138,6 +138,8 @@ static bool begins(const struct cuda_engine *eng, const struct vgpu_job *job)
 	case VGPU_OP_FILL:
 		return all_in_place(job);
 	case VGPU_OP_BUILTIN:
+		if (job->kernel == VGPU_KERNEL_SGEMM)
+			return blas_is_ready(eng, job);
 		return (job->kernel == VGPU_KERNEL_SAXPY ||
 			job->kernel == VGPU_KERNEL_REDUCE_SUM) &&
 		       all_in_place(job);

@@ -21,6 +21,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "engine_cuda.h"
@@ -42,11 +43,10 @@
  * slower.
  */
 #define POLL_NS		2000000
-#define NAP_SHARE	16
+#define NAP_SHARE	128
 #define NAP_MAX_NS	1000000
 
 #define STAGING_BYTES(elements) (VGPU_ENGINE_OPERANDS * (elements) * sizeof(float))
-_Static_assert(STAGING_BYTES(PART_MAX) == LANE_MEMORY, "as others use it");
 
 static void nap(uint64_t waited_ns)
 {
@@ -55,6 +55,8 @@ static void nap(uint64_t waited_ns)
 		.tv_nsec = (long)(ns < NAP_MAX_NS ? ns : NAP_MAX_NS),
 	};
 
+	/* Naps are shorter than the usual slack. */
+	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 	nanosleep(&ts, NULL);
 }
 
@@ -135,14 +137,15 @@ CUresult lane_grow(struct cuda_engine *eng, struct lane *lane, uint64_t count)
 	return err == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_SUCCESS : err;
 }
 
-CUresult lane_memory(struct cuda_engine *eng, struct lane *lane, uint64_t count)
+static CUresult lane_memory(struct cuda_engine *eng, struct lane *lane,
+			    uint64_t count)
 {
 	CUresult err;
 
 	if (count <= ZERO_COPY_MAX || lane->mem_tried)
 		return CUDA_SUCCESS;
 	lane->mem_tried = true;
-	err = eng->dev.cu->cuMemAlloc(&lane->mem, LANE_MEMORY);
+	err = eng->dev.cu->cuMemAlloc(&lane->mem, STAGING_BYTES(PART_MAX));
 	return err == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_SUCCESS : err;
 }
 
@@ -359,6 +362,8 @@ void lanes_close(struct cuda_engine *eng)
 
 		if (lane->mem)
 			cu->cuMemFree(lane->mem);
+		if (lane->workspace)
+			cu->cuMemFree(lane->workspace);
 		if (lane->host)
 			cu->cuMemFreeHost(lane->host);
 		if (lane->first_host)

@@ -131,6 +131,7 @@ struct queued *queue_take(struct cuda_engine *eng, struct vgpu_job *job,
 	q->queue = queue;
 	q->staging = -1;
 	q->way.stream = queue->stream;
+	q->way.workspace = &queue->workspace;
 	q->way.scratch = eng->scratch + n * SCRATCH_BYTES;
 	q->way.word = qs->mapped + n * WORD_STRIDE;
 	return q;
@@ -413,8 +414,11 @@ void queues_close(struct cuda_engine *eng)
 
 	if (!qs)
 		return;
-	for (unsigned int i = 0; i < qs->nr_queues; i++)
+	for (unsigned int i = 0; i < qs->nr_queues; i++) {
 		cu->cuStreamDestroy(qs->queue[i].stream);
+		if (qs->queue[i].workspace)
+			cu->cuMemFree(qs->queue[i].workspace);
+	}
 	if (eng->scratch)
 		cu->cuMemFree(eng->scratch);
 	if (qs->host)

@@ -24,6 +24,7 @@ struct queue {
 	uint32_t newest;		/* number of the job queued last */
 	uint32_t marked;		/* the last that the GPU will write */
 	bool busy;
+	CUdeviceptr workspace;		/* cuda_blas.c's; 0: none yet */
 	uint64_t last_end_ns;
 	TAILQ_ENTRY(queue) entry;
 };

@@ -118,7 +118,7 @@ static uint16_t run_builtin(struct cuda_engine *eng, struct lane *lane,
 	for (unsigned int i = 0; i < VGPU_ENGINE_OPERANDS; i++)
 		way->host |= stays(job, i) && !job->operand[i].mem;
 	if (err == CUDA_SUCCESS && job->kernel == VGPU_KERNEL_SGEMM)
-		status = blas_sgemm(eng, lane, job, b.at, way);
+		status = blas_sgemm(eng, job, b.at, way, true);
 	else if (err == CUDA_SUCCESS)
 		err = issue_builtin(eng, job, b.at, way);
 	if (err == CUDA_SUCCESS && status == VGPU_RSP_OK)
@@ -205,6 +205,7 @@ uint16_t whole_run(struct cuda_engine *eng, struct lane *lane,
 {
 	struct way way = {
 		.stream = lane->stream,
+		.workspace = &lane->workspace,
 		.scratch = eng->scratch +
 			   (MAX_QUEUES + (size_t)(lane - eng->lane)) *
 				   SCRATCH_BYTES,

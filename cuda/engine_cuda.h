@@ -54,6 +54,7 @@ struct lane {
 	uint64_t host_size;
 	unsigned char *first_host;	/* what the lane began with, if it has more */
 	CUdeviceptr mem;		/* a, b, c on the GPU; 0: none */
+	CUdeviceptr workspace;		/* cuda_blas.c's; 0: none yet */
 	bool grown, mem_tried;		/* asked for more, had or not */
 };
 
@@ -122,6 +123,7 @@ static inline bool all_in_regions(const struct vgpu_job *job)
 struct way {
 	CUstream stream;
 	CUdeviceptr scratch;		/* SCRATCH_BYTES */
+	CUdeviceptr *workspace;		/* cuda_blas.c's */
 	CUdeviceptr word;		/* or 0: for kernels that say when they end */
 	uint32_t seq;			/* what they write there */
 	bool host;			/* an operand is in host memory */
@@ -244,10 +246,6 @@ CUresult lane_wait(struct cuda_engine *eng, struct lane *lane);
 CUresult lane_event(struct cuda_engine *eng, CUevent event);
 /* More staging memory, if `count` elements are worth it and there is any. */
 CUresult lane_grow(struct cuda_engine *eng, struct lane *lane, uint64_t count);
-/* The same for the GPU's memory, LANE_MEMORY bytes of it. */
-CUresult lane_memory(struct cuda_engine *eng, struct lane *lane,
-		     uint64_t count);
-#define LANE_MEMORY	((size_t)12 << 20)
 /* Bytes of staging memory that a lane has. */
 static inline size_t lane_room(const struct lane *lane)
 {
@@ -325,10 +323,14 @@ const char *image_refused(uint32_t format, const unsigned char *image,
 void blas_describe(char text[VGPU_ENGINE_TEXT]);
 int blas_init(struct cuda_engine *eng);
 void blas_close(struct cuda_engine *eng);
-uint16_t blas_sgemm(struct cuda_engine *eng, struct lane *lane,
-		    const struct vgpu_job *job,
-		    const CUdeviceptr at[VGPU_ENGINE_OPERANDS],
-		    struct way *way);
+uint16_t blas_sgemm(struct cuda_engine *eng, const struct vgpu_job *job,
+		    const CUdeviceptr at[VGPU_ENGINE_OPERANDS], struct way *way,
+		    bool may_hold);
+/*
+ * All of it is in the GPU's memory, and no kernel need be loaded: it may be
+ * begun. Does not wait.
+ */
+bool blas_is_ready(struct cuda_engine *eng, const struct vgpu_job *job);
 
 /* cuda_region.c: as in struct vgpu_engine_ops. */
 bool region_test(struct vgpu_engine *eng, void *base, size_t bytes,

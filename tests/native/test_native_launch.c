@@ -133,8 +133,7 @@ static void relocations(void **state)
 	assert_int_equal(vgpu_mem_alloc(dev, sizeof(got), 0, &fresh), 0);
 	reloc.ref = vgpu_at(fresh, 8);
 	assert_int_equal(
-		vgpu_launch_packed(fn, one, one, 0, 0, &blob, 8, &reloc, 1),
-		0);
+		vgpu_launch_packed(fn, one, one, 0, 0, &blob, 8, &reloc, 1), 0);
 	reloc.ref = vgpu_in(buf, 8);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(vgpu_launch_packed(fn, one, one, 0, 0, &blob,

@@ -3,20 +3,20 @@
 # Tests of the remote engine and vgpu-engined: addresses, frames, and each end
 # against a double of the other one.
 
-# With a vgpu-engined of their own.
+# With the child's parts alone, and an engine that is the test's; with a
+# vgpu-engined of their own; with far ends that are scripts.
+REMOTE_PARTS_TESTS := $(addprefix $(B)/test/test_remote_,parts jobs objects)
 REMOTE_SERVER_TESTS := $(addprefix $(B)/test/test_remote_,server sessions places)
-# With far ends that are scripts.
 REMOTE_CLIENT_TESTS := $(addprefix $(B)/test/test_remote_,client breaks lost \
 	memory order)
-REMOTE_TESTS := $(addprefix $(B)/test/test_remote_,address frame parts jobs) \
-	$(REMOTE_SERVER_TESTS) $(REMOTE_CLIENT_TESTS)
+REMOTE_TESTS := $(addprefix $(B)/test/test_remote_,address frame) \
+	$(REMOTE_PARTS_TESTS) $(REMOTE_SERVER_TESTS) $(REMOTE_CLIENT_TESTS)
 
 PARTS_OBJS := $(addprefix $(B)/obj/cuda/,engined_parts.o engined_jobs.o \
 	engined_objects.o)
 
 $(B)/test/test_remote_address: $(B)/obj/cuda/engined_listen.o
-$(addprefix $(B)/test/test_remote_,parts jobs): $(PARTS_OBJS) \
-	$(B)/obj/tests/unit/remote_parts.o
+$(REMOTE_PARTS_TESTS): $(PARTS_OBJS) $(B)/obj/tests/unit/remote_parts.o
 $(REMOTE_SERVER_TESTS): $(B)/obj/tests/unit/remote_served.o | $(B)/bin/vgpu-engined
 $(REMOTE_CLIENT_TESTS): $(B)/obj/tests/unit/remote_script.o | $(B)/bin/vgpu-engined
 $(filter-out %_address,$(REMOTE_TESTS)): $(B)/obj/tests/unit/remote_peer.o

@@ -179,3 +179,25 @@ uint16_t try_job(const struct remote_job *j, const void *data, size_t octets)
 	peer_make_job(&f, 1, j, data, octets);
 	return try_frame();
 }
+
+void good(const struct remote_job *j, const void *data, size_t octets)
+{
+	assert_int_equal(try_job(j, data, octets), VGPU_RSP_OK);
+	assert_int_equal(nr_submitted, 1);
+	finish(0, VGPU_RSP_OK);
+	send_all();
+	nr_submitted = 0;
+}
+
+void bad(const struct remote_job *j, const void *data, size_t octets,
+	 uint16_t status)
+{
+	assert_int_equal(try_job(j, data, octets), status);
+}
+
+void alloc(uint32_t number, uint64_t octets)
+{
+	good(&(struct remote_job){.op = VGPU_OP_MEM_ALLOC,
+				  .number = number,
+				  .operand = {{.count = octets}}}, NULL, 0);
+}

@@ -51,5 +51,16 @@ const struct remote_done *last_done(size_t *octets, const unsigned char **data);
  */
 uint16_t try_frame(void);
 uint16_t try_job(const struct remote_job *j, const void *data, size_t octets);
+/* Submits it and ends it well; it was right. */
+void good(const struct remote_job *j, const void *data, size_t octets);
+void bad(const struct remote_job *j, const void *data, size_t octets,
+	 uint16_t status);
+void alloc(uint32_t number, uint64_t octets);
+
+/* An operand: memory, offset, count. */
+#define OP(memory, offset, count) {memory, 0, offset, count}
+
+#define PARTS_TEST(test) \
+	cmocka_unit_test_setup_teardown(test, parts_setup, parts_teardown)
 
 #endif /* VGPU_TESTS_REMOTE_PARTS_H */

@@ -305,14 +305,15 @@ static void test_no_modules(void **state)
 		   VGPU_RSP_UNSUPPORTED);
 }
 
-/* 2 x 2, of which B is on the host: C = A * B. */
+static const struct vgpu_sgemm shape = {
+	.m = 2, .n = 2, .k = 2, .lda = 2, .ldb = 2, .ldc = 2,
+	.alpha = 0x3f800000,
+};
+static const float x[4] = { 1, 2, 3, 4 }, y[4] = { 5, 6, 7, 8 };
+
+/* 2 x 2, on the host: C = A * B. */
 static uint16_t multiply(struct bench *b, float c[4])
 {
-	static const struct vgpu_sgemm shape = {
-		.m = 2, .n = 2, .k = 2, .lda = 2, .ldb = 2, .ldc = 2,
-		.alpha = 0x3f800000,
-	};
-	static const float x[4] = { 1, 2, 3, 4 }, y[4] = { 5, 6, 7, 8 };
 	struct vgpu_job job = make(b->s, VGPU_OP_BUILTIN);
 
 	job.kernel = VGPU_KERNEL_SGEMM;
@@ -328,6 +329,47 @@ static uint16_t multiply(struct bench *b, float c[4])
 static void check_product(const float c[4])
 {
 	assert_true(c[0] == 23 && c[1] == 34 && c[2] == 31 && c[3] == 46);
+}
+
+static struct vgpu_job make_copy(struct bench *b, void *to, const void *from,
+				 uint64_t offset)
+{
+	struct vgpu_job job = make(b->s, VGPU_OP_COPY);
+
+	job.operand[!to].host = to ? to : (void *)(uintptr_t)from;
+	job.operand[!!to].mem = &b->mem;
+	job.operand[!!to].offset = offset;
+	job.operand[0].count = job.operand[1].count = 16;
+	return job;
+}
+
+/*
+ * The same in the GPU's memory, behind and before others of its stream; begun
+ * without a thread once the shape is known. Comes out in c.
+ */
+static void multiply_there(struct bench *b, float c[4])
+{
+	uint64_t at = b->mem.address + 2048;
+	struct vgpu_job job[6];
+
+	job[0] = make_copy(b, NULL, x, 0);
+	job[1] = make_copy(b, NULL, y, 256);
+	job[2] = make_launch(b->s, &b->count, &at);
+	job[3] = make(b->s, VGPU_OP_BUILTIN);
+	job[3].kernel = VGPU_KERNEL_SGEMM;
+	job[3].sgemm = &shape;
+	for (unsigned int i = 0; i < 3; i++) {
+		job[3].operand[i].mem = &b->mem;
+		job[3].operand[i].offset = 256 * i;
+		job[3].operand[i].count = 4;
+	}
+	job[4] = make_launch(b->s, &b->count, &at);
+	job[5] = make_copy(b, c, NULL, 512);
+	for (int i = 0; i < 6; i++)
+		vgpu_engine_submit(b->eng, &job[i]);
+	reap(b->eng, 6);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(job[i].status, VGPU_RSP_OK);
 }
 
 /* By cuBLAS, by our own kernel, and by neither. */
@@ -348,6 +390,9 @@ static void test_sgemm(void **state)
 		for (int k = 0; k < 2; k++) {
 			memset(c, 0, sizeof(c));
 			assert_int_equal(multiply(&b, c), VGPU_RSP_OK);
+			check_product(c);
+			memset(c, 0, sizeof(c));
+			multiply_there(&b, c);
 			check_product(c);
 		}
 		bench_close(&b);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# limit: 300
+# limit: 400
 # Guests' work is done outside the bed, by vgpu-engined
 # It is at the far end of dom0's virtio serial ports, with its cpu engine, or,
 # with `run --engine cuda`, a GPU. Its processes are killed while guests work.
@@ -16,6 +16,19 @@ sums() {
 	for n in 1024 1048576; do
 		guest "$1" "vgpu-vector-add -n $n"
 		see "^Vector add PASSED: $n elements, 0 errors \\($by\\)\$" "$2: $n floats added, every bit checked in the guest"
+	done
+}
+
+# own GUEST: general compute, and kernels that the guest brings as PTX
+own() {
+	TIMEOUT=100 guest "$1" /usr/lib/bed/compute
+	relay "$1"
+	for kernel in 'saxpy -n 100003' 'matmul -n 100' 'nbody -n 256' 'pipeline -n 100000'; do
+		guest "$1" "example_$kernel"
+		case $engine in
+		cuda) see "PASSED.*NVIDIA" "$1: its own kernel, checked in the guest: $kernel" ;;
+		*) status 77 "$1: its own kernel: $kernel: says that this engine runs none" ;;
+		esac
 	done
 }
 
@@ -67,6 +80,7 @@ for g in pv pvh; do
 	guest $g 'uname -sr; vgpu-smi'
 	see "$engine" "$g: vgpu-smi names the engine"
 	sums $g $g
+	own $g
 done
 dom0 'vgpuctl list'
 is "$(echo "$out" | grep -cE "Connected +Connected +$engine ")" 2 'vgpuctl list: both guests, with that engine'
