@@ -39,17 +39,22 @@ static const char *worker_path(void)
 	return LIBEXECDIR "/vgpu-worker";
 }
 
-/* In the child: theirs becomes descriptor target, what lies above is closed. */
+/*
+ * In the child: theirs becomes descriptor target, what lies above is closed. What
+ * a guest's kernel prints goes nowhere: CUDA writes it to standard output.
+ */
 static _Noreturn void become(const char *path, char *const argv[], int theirs,
 			     int target)
 {
-	int null = open("/dev/null", O_RDONLY);
+	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (null >= 0)
+	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
 	if (theirs == target)
 		fcntl(theirs, F_SETFD, 0);
 	else

@@ -3,6 +3,7 @@
  * test_lib_memory.c - libvgpufront over a double of the module: memory of the
  * device, copies by every way, fills, built-in kernels
  */
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include "lib_common.h"
@@ -105,6 +106,63 @@ static void test_find(void **state)
 	assert_int_equal(vgpu_mem_free(mem[1], 0), 0);
 	assert_null(vgpu_mem_find(dev, at[1], &offset));
 	assert_int_equal(vgpu_batch_end(dev), 0);
+}
+
+#define NEIGHBOURS 32
+#define ROUNDS 40
+
+struct neighbours {
+	struct vgpu_mem *mem[NEIGHBOURS];
+	bool gone;
+};
+
+static void *replace_all(void *arg)
+{
+	struct neighbours *n = arg;
+	unsigned int i, k;
+	uint64_t at;
+	int err = 0;
+
+	for (i = 0; !err && i < ROUNDS; i++) {
+		for (k = 0; !err && k < NEIGHBOURS; k++)
+			err = vgpu_mem_free(n->mem[k], 1);
+		for (k = 0; !err && k < NEIGHBOURS; k++) {
+			err = vgpu_mem_alloc(dev, 64, 1, &n->mem[k]);
+			if (!err)
+				err = vgpu_mem_address(n->mem[k], &at);
+		}
+	}
+	__atomic_store_n(&n->gone, true, __ATOMIC_RELAXED);
+	return err ? NULL : arg;
+}
+
+/* Memory whose neighbours another thread frees meanwhile. */
+static void test_find_beside_free(void **state)
+{
+	struct neighbours n = {.gone = false};
+	struct vgpu_mem *mem = NULL;
+	uint64_t at = 0, next;
+	pthread_t thread;
+	unsigned int i;
+	size_t offset;
+	void *ret;
+
+	(void)state;
+	for (i = 0; i < NEIGHBOURS; i++) {
+		if (i == NEIGHBOURS / 2) {
+			mem = mem_of(64);
+			assert_int_equal(vgpu_mem_address(mem, &at), 0);
+		}
+		n.mem[i] = mem_of(64);
+		assert_int_equal(vgpu_mem_address(n.mem[i], &next), 0);
+	}
+	assert_int_equal(pthread_create(&thread, NULL, replace_all, &n), 0);
+	while (!__atomic_load_n(&n.gone, __ATOMIC_RELAXED)) {
+		assert_ptr_equal(vgpu_mem_find(dev, at + 3, &offset), mem);
+		assert_int_equal(offset, 3);
+	}
+	assert_int_equal(pthread_join(thread, &ret), 0);
+	assert_non_null(ret);
 }
 
 /* Numbers of what is freed are used again, and none while it is in use. */
@@ -273,6 +331,28 @@ static void test_copy_buffers(void **state)
 }
 
 /* Half in a buffer that the stream writes to: read when that is done. */
+/* What the backend has done but the library has not seen still names it. */
+static void test_buffer_freed_early(void **state)
+{
+	unsigned char *data = bytes(1000, 3), out[1000];
+	struct vgpu_buffer *buf;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(vgpu_buffer_alloc(dev, 1000, &buf), 0);
+		assert_int_equal(
+			i ? vgpu_copy_out(dev, out, vgpu_in(buf, 0), 1000, 0) :
+			    vgpu_copy_in(dev, vgpu_in(buf, 0), data, 1000, 0),
+			0);
+		fake_await_idle();
+		assert_int_equal(vgpu_buffer_free(buf), -EBUSY);
+		assert_int_equal(vgpu_fence(dev, 0), 0);
+		assert_int_equal(vgpu_buffer_free(buf), 0);
+	}
+	free(data);
+}
+
 static void test_copy_half_in_buffer(void **state)
 {
 	static unsigned char data[3 * PAGE] __attribute__((aligned(PAGE)));
@@ -477,9 +557,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LIB_TEST(test_alloc),	     LIB_TEST(test_find),
+		LIB_TEST(test_find_beside_free),
 		LIB_TEST(test_handles),	     LIB_TEST(test_no_memory),
 		LIB_TEST(test_copy_sizes),   LIB_TEST(test_copy_scarce),
-		LIB_TEST(test_copy_buffers), LIB_TEST(test_copy_half_in_buffer),
+		LIB_TEST(test_copy_buffers), LIB_TEST(test_buffer_freed_early),
+		LIB_TEST(test_copy_half_in_buffer),
 		LIB_TEST(test_copy_chain),   LIB_TEST(test_copy_errors),
 		LIB_TEST(test_fill),	     LIB_TEST(test_builtins),
 		LIB_TEST(test_sgemm),
