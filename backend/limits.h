@@ -8,7 +8,6 @@
 #ifndef VGPU_BACKEND_LIMITS_H
 #define VGPU_BACKEND_LIMITS_H
 
-#include <errno.h>
 #include <xen/io/vgpuif.h>
 
 #define BACK_MAX_BUFFERS 1024

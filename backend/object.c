@@ -107,10 +107,11 @@ enum vgpu_status object_make_function(struct objects *o, struct object *module,
 {
 	enum vgpu_status status =
 		object_make(o, module->ctx, OBJECT_FUNCTION, handle, out);
-	struct object *obj = *out;
+	struct object *obj;
 
 	if (status)
 		return status;
+	obj = *out;
 	obj->module = module;
 	obj->sibling = module->functions;
 	obj->sibling_link = &module->functions;

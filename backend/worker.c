@@ -234,14 +234,14 @@ static void supervisor_readable(void)
 
 /*
  * Maps or unmaps pages: up to a tenth of a second for a full buffer. Or asks
- * the engine: up to a second, where it is elsewhere and does not answer. Or has
- * it copy an image, or ends many functions.
+ * the engine: up to a second, where it is elsewhere and does not answer. Or ends
+ * a module and its functions, which may be many.
  */
 static bool is_slow(uint8_t op)
 {
 	return op == VGPU_OP_BUFFER_MAP || op == VGPU_OP_BUFFER_UNMAP ||
 	       op == VGPU_OP_CTX_DESTROY || op == VGPU_OP_INFO ||
-	       op == VGPU_OP_MODULE_LOAD || op == VGPU_OP_MODULE_UNLOAD;
+	       op == VGPU_OP_MODULE_UNLOAD;
 }
 
 /*

@@ -7,10 +7,9 @@
  *
  * Each open file is a context: buffers, device memory, modules, events, streams
  * and requests belong to it and are reclaimed, on the backend too, when its last
- * descriptor is closed. A
- * descriptor may be used by several threads at once. Structures have the same
- * layout for 32 and 64 bit programs. Reserved fields and unknown flags must be
- * 0 (-EINVAL otherwise).
+ * descriptor is closed. A descriptor may be used by several threads at once.
+ * Structures have the same layout for 32 and 64 bit programs. Reserved fields
+ * and unknown flags must be 0 (-EINVAL otherwise).
  *
  * poll() reports POLLIN where there is a completion to reap, and POLLOUT where
  * the ring has room for a request; other programs share it.
@@ -349,9 +348,9 @@ struct vgpufront_cqe {
  * The whole batch goes into the ring before the backend is notified, at most
  * once per ring's worth. Every request taken that is not quiet gets exactly one
  * completion, a malformed one with -EINVAL, a bad handle with -ENOENT, a bad
- * address with -EFAULT. Fewer are taken than
- * offered when the context has VGPUFRONT_MAX_REQUESTS not yet reaped, when the
- * ring is full and the call may not wait, or on a signal.
+ * address with -EFAULT. Fewer are taken than offered when the context has
+ * VGPUFRONT_MAX_REQUESTS not yet reaped, when the ring is full and the call may
+ * not wait, or on a signal.
  *
  * Returns 0 when anything was submitted or completed, or nothing was asked
  * for; else EAGAIN (would have to wait, timeout 0 or O_NONBLOCK), ETIME,

@@ -534,8 +534,10 @@ enum vgpu_status {
  * since the stream's last FENCE is that FENCE's status, see there. Their slots
  * return with a later response's "retired". With VGPU_REQF_RETIRE, too, the
  * request is answered with VGPU_RSP_OK when it is done, whatever came of it:
- * its failure is the next FENCE's all the same. A frontend must not fill the
- * ring with quiet requests that have no VGPU_REQF_RETIRE.
+ * its failure is the next FENCE's all the same. Its id is one as of any request
+ * that is answered. VGPU_REQF_RETIRE alone is VGPU_RSP_INVALID. Responses come
+ * in any order, so a frontend must see to it that whenever the ring is full, one
+ * of them is still to come.
  *
  * NOP, INFO, BUFFER_MAP, BUFFER_UNMAP, MODULE_LOAD, FUNCTION_GET, FENCE,
  * STREAM_DESTROY and CTX_DESTROY can not be quiet.
@@ -759,7 +761,10 @@ struct vgpu_builtin_req {
  * FENCE - answered when every earlier request of its stream is done. Its
  * status is that of the first quiet request of the stream that failed since
  * the stream's last FENCE, else VGPU_RSP_OK; value is then that request's op in
- * the low 8 bits and its id in the 16 bits above them.
+ * the low 8 bits and its id in the 16 bits above them. Where there was no room
+ * for a quiet request's stream, VGPU_RSP_QUOTA with value 0 is told once in its
+ * context: by the next FENCE of a stream that is not there, or of the next one
+ * that comes to be.
  * STREAM_DESTROY - a FENCE after which the stream is gone.
  * CTX_DESTROY - waits for all streams of the context, then frees everything
  * it owns, guest buffers included. Until it is answered, other requests of the
@@ -892,9 +897,10 @@ struct vgpu_fill_req {
  * image, log - operands in guest buffers, with count in octets and offset of any
  *      alignment; image 1 ... VGPU_MAX_IMAGE octets. log may be all 0. Text of
  *      the compiler, for people, is written to it with a NUL at its end, cut to
- *      its count, whatever the status; the first octet is a NUL where the
- *      compiler had nothing to say. The backend reads the image after it took
- *      the request and before it answers
+ *      its count, whether or not the image was rejected; the first octet is a
+ *      NUL where the compiler had nothing to say. Where the request was refused
+ *      before there was anything to compile, nothing need be written. The
+ *      backend reads the image after it took the request and before it answers
  *
  * VGPU_RSP_BAD_IMAGE: the image was rejected.
  */
@@ -1112,8 +1118,8 @@ struct vgpu_response {
  *
  * mem_total, mem_free - octets of the GPU's memory
  * mem_quota, mem_used - octets: this device's quota (0: none) and use
- * requests - requests of this device answered since it connected
- * errors - of these, with a status other than VGPU_RSP_OK
+ * requests - requests of this device read since it connected
+ * errors - of these, done with a status other than VGPU_RSP_OK
  * busy_ns - nanoseconds of engine time charged to this device
  * temperature_mc - GPU temperature in millidegrees Celsius
  * power_mw - GPU power in milliwatts
