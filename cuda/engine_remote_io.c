@@ -378,6 +378,20 @@ static bool disconnect(struct remote_engine *eng, char why[VGPU_ENGINE_WHY])
 	return false;
 }
 
+/*
+ * The engine is lost. A thread that has returned before anybody joins it counts
+ * as leaked where the process ends without closing the engine, as it should.
+ */
+static void await_close(struct remote_engine *eng)
+{
+	struct pollfd pfd = { .fd = eng->wake, .events = POLLIN };
+
+	while (!stopping(eng)) {
+		poll(&pfd, 1, -1);
+		awake(eng, pfd.revents);
+	}
+}
+
 void *remote_io_thread(void *arg)
 {
 	struct remote_engine *eng = arg;
@@ -396,6 +410,7 @@ void *remote_io_thread(void *arg)
 			break;
 		say(eng, LOG_ERROR, "lost", why);
 		remote_lose(eng);
+		await_close(eng);
 		break;
 	}
 	return NULL;
