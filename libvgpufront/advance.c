@@ -425,7 +425,7 @@ static void op_conclude(struct vgpu_op *op)
 
 	for (i = 0; i < op->nr_operands; i++)
 		if (op->operand[i].buf)
-			op->operand[i].buf->users--;
+			object_put(&op->operand[i].buf->obj);
 	if (op->kind == OP_FENCE && op->failure.err)
 		op->result = op->failure.err;
 	if (op->detached && op->result)

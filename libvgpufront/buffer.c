@@ -95,9 +95,14 @@ static int buffer_hide(struct vgpu_buffer *buf)
 	int err = 0;
 
 	dev_lock(dev);
-	if (!buf->users && !buf->obj.unsent)
+	/* An operation names it until it is known that its work is done. */
+	if (buf->obj.refs > 1) {
+		dev_progress(dev);
+		dev_wake_next(dev);
+	}
+	if (!buf->obj.unsent)
 		dev_flush(dev);
-	if (buf->users || buf->obj.unsent)
+	if (buf->obj.refs > 1)
 		err = -EBUSY;
 	else
 		list_del(&buf->obj.node);

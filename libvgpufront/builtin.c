@@ -231,7 +231,7 @@ static int add_ready(struct vgpu_op *op, unsigned int stream,
 		err = stream_checkpoint(op->dev, *st);
 	for (i = 0; !err && i < NR_OPERANDS; i++)
 		if (op->operand[i].buf)
-			op->operand[i].buf->users++;
+			op->operand[i].buf->obj.refs++;
 	return err;
 }
 

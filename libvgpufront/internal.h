@@ -118,7 +118,6 @@ struct vgpu_buffer {
 	size_t size;
 	size_t mapped; /* bytes to munmap; 0: memory of the caller */
 	unsigned int flags;
-	unsigned int users; /* operations not finished */
 };
 
 struct vgpu_mem {

@@ -177,15 +177,16 @@ VISIBLE struct vgpu_mem *vgpu_mem_find(struct vgpu_device *dev,
 				       uint64_t address, size_t *offset)
 {
 	struct vgpu_mem key = {.address = address, .size = 1};
-	struct vgpu_mem **node = NULL;
+	struct vgpu_mem **node, *mem;
 
 	if (!dev || !offset || address == UINT64_MAX)
 		return NULL;
 	pthread_mutex_lock(&dev->lock);
 	node = tfind(&key, &dev->addresses, mem_compare);
+	/* The node may be gone when other memory is freed. */
+	mem = node ? *node : NULL;
 	pthread_mutex_unlock(&dev->lock);
-	if (!node)
-		return NULL;
-	*offset = address - (*node)->address;
-	return *node;
+	if (mem)
+		*offset = address - mem->address;
+	return mem;
 }

@@ -249,10 +249,12 @@ size_t vgpu_buffer_size(const struct vgpu_buffer *buf);
 /*
  * Streams: operations of one stream take effect in the order of their calls;
  * different streams are independent and may run at the same time. A stream is
- * a number, 0 ... VGPU_MAX_STREAM, that exists by being used. The backend
- * limits how many are in use at a time (256 by default); one is the library's,
- * from the highest numbers, once there are modules. What is waited for or
- * polled for (operations, events, fences) is done in the stream's order, too.
+ * a number, 0 ... VGPU_MAX_STREAM, that exists by being used, until
+ * vgpu_stream_destroy() or vgpu_close(). The backend keeps at most 256 for all
+ * programs of a device, and fails work of further ones with -EDQUOT; one is the
+ * library's, from the highest numbers, once modules are loaded or events
+ * destroyed. What is waited for or polled for (operations, events, fences) is
+ * done in the stream's order, too.
  */
 #define VGPU_MAX_STREAM 65535u
 
@@ -295,7 +297,9 @@ int vgpu_batch_end(struct vgpu_device *dev);
  * @mem:	out: the memory, freed with vgpu_mem_free() or vgpu_close()
  *
  * Does not wait. That there is none (-ENOMEM, -EDQUOT: more than mem_quota) is
- * said by the stream's next fence, and by vgpu_mem_address().
+ * said by the stream's next fence, and by vgpu_mem_address(). What was freed
+ * counts until the work that it waits for is done: a program near its quota
+ * fences the stream between freeing and allocating.
  *
  * Errors: -EINVAL, -ENOMEM (of the program), -EOPNOTSUPP, -ENODEV.
  */

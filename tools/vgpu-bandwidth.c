@@ -69,15 +69,20 @@ static bool sizes(char *list)
 {
 	char *at, *rest = list;
 
-	for (opt.nr_sizes = 0; (at = strsep(&rest, ",")); opt.nr_sizes++)
-		if (opt.nr_sizes == MAX_SIZES ||
-		    !parse_size(at, 4, MAX_SIZE, &opt.sizes[opt.nr_sizes]) ||
-		    opt.sizes[opt.nr_sizes] % 4) {
-			fprintf(stderr,
-				"vgpu-bandwidth: %s is not a size: a multiple of 4 bytes, or with K, M or G, %u at most\n",
-				at, MAX_SIZES);
+	for (opt.nr_sizes = 0; (at = strsep(&rest, ",")); opt.nr_sizes++) {
+		if (opt.nr_sizes == MAX_SIZES) {
+			fprintf(stderr, "vgpu-bandwidth: more than %u sizes\n",
+				MAX_SIZES);
 			return false;
 		}
+		if (!parse_size(at, 4, MAX_SIZE, &opt.sizes[opt.nr_sizes]) ||
+		    opt.sizes[opt.nr_sizes] % 4) {
+			fprintf(stderr,
+				"vgpu-bandwidth: %s is not a size: a multiple of 4 bytes, or with K, M or G, 1024G at most\n",
+				at);
+			return false;
+		}
+	}
 	return true;
 }
 
@@ -279,7 +284,7 @@ static int allocate_buffer(struct places *p)
 	if (!err)
 		return 0;
 	p->buf = NULL;
-	return err == -ENOSPC || err == -E2BIG ? 0 : err;
+	return err == -ENOSPC || err == -E2BIG || err == -EDQUOT ? 0 : err;
 }
 
 static bool allocate(struct places *p)

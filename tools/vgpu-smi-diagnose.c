@@ -81,6 +81,11 @@ static void no_node(const char *root, const char *path, char *out, size_t size)
 		snprintf(out, size,
 			 "no vgpu device is attached to this domain\n"
 			 "attach one, in dom0: vgpuctl attach DOMAIN");
+	else if (!strcmp(state, "Connected"))
+		snprintf(out, size,
+			 "there is no %s, though device %s is connected\n"
+			 "see which there are: ls /dev/vgpufront*",
+			 path, device);
 	else
 		snprintf(
 			out, size,

@@ -225,6 +225,8 @@ static void test_diagnose(void **state)
 	make(root, "/sys/bus/xen/devices/vgpu-0/state", "InitWait\n");
 	diagnose(root, -ENOENT,
 		 "vgpu-0 is not connected (xenbus state InitWait)");
+	make(root, "/sys/bus/xen/devices/vgpu-0/state", "Connected\n");
+	diagnose(root, -ENOENT, "no /dev/vgpufront, though device vgpu-0");
 	diagnose(root, -EPERM, "no permission");
 	diagnose(root, -ENODEV, "vgpuctl list");
 	diagnose(root, -ENOTTY, "not a vgpu device");

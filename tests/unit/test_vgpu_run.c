@@ -474,7 +474,7 @@ static void test_bandwidth_usage(void **state)
 		{"-s2T", "2T is not a size"},
 		{"-s4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,4,"
 		 "4,4,4,4",
-		 "32 at most"},
+		 "more than 32 sizes"},
 		{"-r0", "0 is not a number from 1 to 1000"},
 		{"-r1001", "1001 is not a number"},
 		{"extra", "unexpected argument extra"},
