@@ -23,7 +23,7 @@ sums() {
 own() {
 	TIMEOUT=100 guest "$1" /usr/lib/bed/compute
 	relay "$1"
-	for kernel in 'saxpy -n 100003' 'matmul -n 100' 'nbody -n 256' 'pipeline -n 100000'; do
+	for kernel in 'saxpy -n 100003' 'matmul -n 100' 'nbody -n 256' 'pipeline -n 2'; do
 		guest "$1" "example_$kernel"
 		case $engine in
 		cuda) see "PASSED.*NVIDIA" "$1: its own kernel, checked in the guest: $kernel" ;;
