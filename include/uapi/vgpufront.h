@@ -348,9 +348,9 @@ struct vgpufront_cqe {
  * The whole batch goes into the ring before the backend is notified, at most
  * once per ring's worth. Every request taken that is not quiet gets exactly one
  * completion, a malformed one with -EINVAL, a bad handle with -ENOENT, a bad
- * address with -EFAULT. Fewer are taken than offered when the context has
- * VGPUFRONT_MAX_REQUESTS not yet reaped, when the ring is full and the call may
- * not wait, or on a signal.
+ * address with -EFAULT, one whose payload finds no memory with -ENOMEM. Fewer
+ * are taken than offered when the context has VGPUFRONT_MAX_REQUESTS not yet
+ * reaped, when the ring is full and the call may not wait, or on a signal.
  *
  * Returns 0 when anything was submitted or completed, or nothing was asked
  * for; else EAGAIN (would have to wait, timeout 0 or O_NONBLOCK), ETIME,
