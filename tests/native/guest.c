@@ -14,12 +14,14 @@
 #include "world.h"
 
 #define DOMAIN 7
+#define NEIGHBOUR 8
+#define NEIGHBOUR_GRANTS 256
 /* What the module asks for. */
 #define RING_ORDER 2
-#define ARENA_PAGES 16
+#define ARENA_PAGES 32
 
 static struct world world;
-static struct front front;
+static struct front front, neighbour;
 
 static bool give_up(void)
 {
@@ -132,4 +134,49 @@ void guest_stat(const char *key, char *out, size_t size)
 	at += quoted;
 	snprintf(out, size, "%.*s", (int)strcspn(at, quoted ? "\"\n" : " \n"),
 		 at);
+}
+
+bool neighbour_begin(void)
+{
+	world_domain_make(&world, NEIGHBOUR, NEIGHBOUR_GRANTS);
+	world_attach(&world, NEIGHBOUR, 0);
+	return front_open(&neighbour, NEIGHBOUR, 0) &&
+	       front_connect(&neighbour, RING_ORDER, ARENA_PAGES);
+}
+
+bool neighbour_end(void)
+{
+	bool ok = front_disconnect(&neighbour);
+
+	front_close(&neighbour);
+	return ok;
+}
+
+bool neighbour_works(void)
+{
+	const uint32_t a = VGPU_HANDLE_MEM | 1, b = VGPU_HANDLE_MEM | 2;
+	struct vgpu_request req[] = {
+		{.op = VGPU_OP_MEM_ALLOC,
+		 .u.mem_alloc = {.handle = a, .length = VGPUIF_PAGE_SIZE}},
+		{.op = VGPU_OP_MEM_ALLOC,
+		 .u.mem_alloc = {.handle = b, .length = VGPUIF_PAGE_SIZE}},
+		{.op = VGPU_OP_FILL,
+		 .u.fill = {.handle = a, .width = 4, .pattern = 1,
+			    .length = VGPUIF_PAGE_SIZE}},
+		{.op = VGPU_OP_COPY,
+		 .u.copy = {.dst = b, .src = a, .length = VGPUIF_PAGE_SIZE}},
+		{.op = VGPU_OP_MEM_FREE, .u.handle = {.handle = a}},
+		{.op = VGPU_OP_MEM_FREE, .u.handle = {.handle = b}},
+	};
+	struct vgpu_response rsp;
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof(req) / sizeof(req[0]); i++)
+		ok &= front_call(&neighbour, &req[i], &rsp) == VGPU_RSP_OK;
+	return ok;
+}
+
+pid_t neighbour_worker(void)
+{
+	return world_count(&world, NEIGHBOUR).mapper;
 }

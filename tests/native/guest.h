@@ -41,4 +41,14 @@ unsigned int guest_mapped(void);
 void guest_stat(const char *key, char *out, size_t size);
 void guest_show_log(void);
 
+/*
+ * A second guest on the same backend, which has no library: begun after and
+ * ended before the first. False, and why on stderr.
+ */
+bool neighbour_begin(void);
+bool neighbour_end(void);
+/* Its memory is allocated, filled, copied and freed; false: some of it failed. */
+bool neighbour_works(void);
+pid_t neighbour_worker(void);
+
 #endif /* NATIVE_GUEST_H */

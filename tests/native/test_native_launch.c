@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define N 1000
@@ -203,6 +204,24 @@ static void bad_images_are_explained(void **state)
 		-ENOEXEC);
 }
 
+/* Images travel in a buffer: neither ring nor arena bounds them. */
+static void an_image_larger_than_the_arena(void **state)
+{
+	size_t size = kernels_ptx_end - kernels_ptx;
+	char *image = malloc(2 * MI);
+
+	(void)state;
+	assert_non_null(image);
+	memcpy(image, kernels_ptx, size);
+	memset(image + size, '\n', 2 * MI - size);
+	assert_int_equal(vgpu_module_unload(mod), 0);
+	assert_int_equal(vgpu_module_load(dev, image, 2 * MI, NULL, 0, &mod),
+			 0);
+	assert_int_equal(launch(function("count"), address, 0), 0);
+	assert_int_equal(counted(), 1);
+	free(image);
+}
+
 /* One system call and at most one event, however many there are. */
 static void a_batch_of_launches(void **state)
 {
@@ -264,12 +283,23 @@ static void a_fault_loses_the_device(void **state)
 			 -ENODEV);
 }
 
+/* Another guest works meanwhile and after it, and its worker stays the same. */
 static void a_kernel_that_never_ends_is_ended(void **state)
 {
+	struct vgpu_function *fn = function("spin");
+	pid_t worker;
+
 	(void)state;
-	assert_int_equal(launch(function("spin"), address, 0), 0);
+	assert_true(neighbour_begin());
+	worker = neighbour_worker();
+	assert_true(neighbour_works());
+	assert_int_equal(launch(fn, address, 0), 0);
+	assert_true(neighbour_works());
 	assert_int_equal(vgpu_fence(dev, 0), -ETIME);
 	assert_int_equal(vgpu_fence(dev, 0), -ENODEV);
+	assert_true(neighbour_works());
+	assert_int_equal(neighbour_worker(), worker);
+	assert_true(neighbour_end());
 }
 
 #define LAUNCH_TEST(name, setup)                                               \
@@ -282,6 +312,7 @@ int main(void)
 		LAUNCH_TEST(relocations, begin),
 		LAUNCH_TEST(launches_that_do_not_fit, begin),
 		LAUNCH_TEST(bad_images_are_explained, begin),
+		LAUNCH_TEST(an_image_larger_than_the_arena, begin),
 		LAUNCH_TEST(a_batch_of_launches, begin_asleep),
 		LAUNCH_TEST(unload_waits_for_launches, begin),
 		LAUNCH_TEST(a_fault_loses_the_device, begin),
