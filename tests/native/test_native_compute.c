@@ -345,10 +345,11 @@ static void first_failure_is_told(void **state)
 	(void)state;
 	path_connect(&f);
 	call(mem_alloc(MEM(1), 64), VGPU_RSP_OK);
+	call(mem_alloc(MEM(2), 64), VGPU_RSP_OK);
 	put_quiet(fill(MEM(1), 1, 64), 3);
 	put_quiet(bad, 3);
 	put_quiet(copy(1, MEM(1), 64), 3);
-	put_quiet(fill(MEM(1), 1, 64), 4);
+	put_quiet(fill(MEM(2), 1, 64), 4);
 	assert_int_equal(fence(4).status, VGPU_RSP_OK);
 	rsp = fence(3);
 	assert_int_equal(rsp.status, VGPU_RSP_RANGE);

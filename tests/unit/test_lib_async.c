@@ -110,6 +110,7 @@ static void test_order_in_a_stream(void **state)
 		for (i = 0; i < n; i++)
 			x[i] = 1;
 		/* y = x + x, x = y + y, ...: all doubles, in order only. */
+		fake_hold(5);
 		for (i = 0; i < CHAIN; i++)
 			assert_int_equal(vgpu_vector_add_async(
 						 dev, i % 2 ? y : x,
@@ -117,6 +118,7 @@ static void test_order_in_a_stream(void **state)
 						 n, 5, &op[i]),
 					 0);
 		assert_int_equal(vgpu_buffer_free(buf), -EBUSY);
+		fake_release(5);
 		assert_int_equal(vgpu_op_wait(op[CHAIN - 1], -1), 0);
 		for (i = 0; i < n; i++)
 			assert_true(x[i] == 1 << CHAIN);

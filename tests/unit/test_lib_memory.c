@@ -330,7 +330,6 @@ static void test_copy_buffers(void **state)
 	assert_int_equal(vgpu_fence(dev, 0), 0);
 }
 
-/* Half in a buffer that the stream writes to: read when that is done. */
 /* Of a copy that the backend has done, but whose answer nobody has taken. */
 static void test_buffer_freed_early(void **state)
 {
@@ -355,6 +354,7 @@ static void test_buffer_freed_early(void **state)
 	free(data);
 }
 
+/* Half in a buffer that the stream writes to: read when that is done. */
 static void test_copy_half_in_buffer(void **state)
 {
 	static unsigned char data[3 * PAGE] __attribute__((aligned(PAGE)));
