@@ -15,6 +15,9 @@
 #include "evil_tap.h"
 #include "vgpu_nodes.h"
 
+/* No answer comes on its own after this: it takes no time to be read. */
+#define SETTLE_MS 200
+
 #define BIT(n) (1u << (n))
 
 void link_open(struct evil_link *l, unsigned int devid)
@@ -271,6 +274,29 @@ bool link_get(struct evil_link *l, struct vgpu_response *rsp)
 			return false;
 		take_event(l, left);
 	}
+}
+
+bool link_settle(struct evil_link *l)
+{
+	int64_t end = evil_now_ms() + EVIL_TIMEOUT_MS;
+	struct vgpu_request nop = link_request(VGPU_OP_NOP);
+	RING_IDX before;
+	int more;
+
+	while (evil_now_ms() < end) {
+		l->ring.rsp_cons = before = l->sring->rsp_prod;
+		if (before == l->ring.req_prod_pvt)
+			return true;
+		RING_FINAL_CHECK_FOR_RESPONSES(&l->ring, more);
+		if (more)
+			continue;
+		take_event(l, SETTLE_MS);
+		if (l->sring->rsp_prod != before || RING_FULL(&l->ring))
+			continue;
+		link_put(l, &nop);
+		link_kick(l);
+	}
+	return false;
 }
 
 int link_call(struct evil_link *l, struct vgpu_request *req)

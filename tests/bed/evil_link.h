@@ -88,6 +88,13 @@ void link_kick(struct evil_link *l);
 bool link_get(struct evil_link *l, struct vgpu_response *rsp);
 
 /*
+ * Waits until all slots have come back, whatever is in them, and skips them.
+ * What became quiet has no answer, and comes back with that of a NOP, which is
+ * sent when nothing else comes. False: they did not come back in time.
+ */
+bool link_settle(struct evil_link *l);
+
+/*
  * One request, with a fresh id unless its id is set, and its response. The
  * status; -1 where no response came, -2 where it is not this request's.
  */
