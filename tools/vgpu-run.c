@@ -6,6 +6,7 @@
  * command line and its files is found before the device is opened, and
  * everything that can be wrong with the arguments before the kernel runs.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -198,6 +199,15 @@ static bool failed(const char *what, int err)
 	return false;
 }
 
+/* It comes from another domain: a terminal gets no commands from there. */
+static void print_log(const char *log)
+{
+	for (; *log; log++)
+		fputc(*log == '\n' || *log == '\t' || isprint((unsigned char)*log) ?
+			      *log : '?', stderr);
+	fputc('\n', stderr);
+}
+
 static int load(const void *image, size_t size, struct vgpu_function **fn)
 {
 	static char log[LOG_SIZE];
@@ -214,7 +224,7 @@ static int load(const void *image, size_t size, struct vgpu_function **fn)
 	if (err) {
 		failed(opt.kernel, err);
 		if (*log)
-			fprintf(stderr, "%s\n", log);
+			print_log(log);
 		return 1;
 	}
 	err = vgpu_function_get(mod, opt.function, fn);

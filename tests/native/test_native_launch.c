@@ -264,14 +264,17 @@ static void unload_waits_for_launches(void **state)
 
 /*
  * The worker ends with the GPU's context. Both go out together: a fence that
- * comes after the loss is told of the loss alone.
+ * comes after the loss is told of the loss alone. Another guest's worker stays.
  */
 static void a_fault_loses_the_device(void **state)
 {
 	struct vgpu_function *fn = function("store");
 	struct vgpu_module *again;
+	pid_t worker;
 
 	(void)state;
+	assert_true(neighbour_begin());
+	worker = neighbour_worker();
 	vgpu_batch_begin(dev);
 	assert_int_equal(launch(fn, 64, 0), 0);
 	assert_int_equal(vgpu_fence(dev, 0), -EIO);
@@ -281,6 +284,9 @@ static void a_fault_loses_the_device(void **state)
 					  kernels_ptx_end - kernels_ptx, NULL,
 					  0, &again),
 			 -ENODEV);
+	assert_true(neighbour_works());
+	assert_int_equal(neighbour_worker(), worker);
+	assert_true(neighbour_end());
 }
 
 /* Another guest works meanwhile and after it, and its worker stays the same. */

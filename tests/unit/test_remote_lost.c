@@ -33,13 +33,21 @@ static void expect_all_lost(const struct remote_times *times, uint64_t within)
 	vgpu_engine_close(eng);
 }
 
-static void *serve_and_go(void *arg)
+/* The next client, whose session has begun; its first job is in job_frame. */
+static int client_with_job(void)
 {
 	int fd = next_client();
 
-	(void)arg;
 	peer_welcome(fd, "Honest");
 	NEED(peer_next_job(fd, &job_frame));
+	return fd;
+}
+
+static void *serve_and_go(void *arg)
+{
+	int fd = client_with_job();
+
+	(void)arg;
 	unlink(path);
 	close(fd);
 	return NULL;
@@ -59,11 +67,9 @@ static void test_gone(void **state)
 /* There, but never a session: silence at each attempt. */
 static void *serve_then_silence(void *arg)
 {
-	int fd = next_client();
+	int fd = client_with_job();
 
 	(void)arg;
-	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, &job_frame));
 	close(fd);
 	fd = next_client();
 	await_end(fd);
@@ -85,11 +91,9 @@ static void test_silent_after_break(void **state)
 /* Another engine must not stand in for the one that the guest was told of. */
 static void *serve_as_another(void *arg)
 {
-	int fd = next_client();
+	int fd = client_with_job();
 
 	(void)arg;
-	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, &job_frame));
 	close(fd);
 	fd = next_client();
 	peer_welcome(fd, "Impostor");
@@ -180,19 +184,15 @@ static void test_fault(void **state)
 static void *serve_no_fault(void *arg)
 {
 	const struct remote_done d = { .status = VGPU_RSP_OK };
-	int fd = next_client();
+	int fd = client_with_job();
 
 	(void)arg;
-	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, &job_frame));
 	NEED(!peer_data(&job_frame));
 	peer_make_done(&done_frame, job_frame.h.id, &d, NULL, 4);
 	peer_put(fd, &done_frame);
 	NEED(!peer_get(fd, &job_frame));
 	close(fd);
-	fd = next_client();
-	peer_welcome(fd, "Honest");
-	NEED(peer_next_job(fd, &job_frame));
+	fd = client_with_job();
 	answer_with(fd, &d);
 	await_end(fd);
 	return NULL;
