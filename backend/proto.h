@@ -2,7 +2,8 @@
 /*
  * proto.h - what supervisor and worker say to each other
  *
- * One socketpair (SOCK_SEQPACKET) a worker; every message is one struct msg.
+ * One socketpair (SOCK_SEQPACKET) a worker; every message is one struct msg. Who
+ * has the GPU is no matter of messages: lease.h.
  *
  *   supervisor                              worker
  *   MSG_CONFIG           ------------->     (first, once)
@@ -11,6 +12,7 @@
  *                        <-------------     MSG_REPORT
  *   MSG_STOP             ------------->
  *                        <-------------     MSG_REPORT and exit
+ *   MSG_QUOTA            ------------->     (a quota has changed)
  *                        <-------------     MSG_BROKEN: the guest broke the
  *                                           ring or the engine is lost; then
  *                                           as after MSG_STOP
@@ -41,12 +43,15 @@ enum msg_type {
 	MSG_STATS,
 	MSG_REPORT,
 	MSG_BROKEN,
+	MSG_QUOTA,
 };
 
 /*
  * Checked by the supervisor against the limits of <xen/io/vgpuif.h>.
  *
- * @poll_us, @max_mapped_pages, @max_launch_ms: as the options of vgpubackd
+ * @mem_quota: bytes of device memory, 0: no quota
+ * @poll_us, @max_launch_ms: as the options of vgpubackd
+ * @max_buffers, @max_mapped_pages: the least of what options and nodes allow
  * @kernels: bits of enum vgpu_kernel that the guest may ask for
  */
 struct worker_config {
@@ -61,6 +66,7 @@ struct worker_config {
 	uint64_t mem_quota;
 	uint32_t log_level;
 	uint32_t poll_us;
+	uint32_t max_buffers;
 	uint32_t max_mapped_pages;
 	uint32_t max_launch_ms;
 	uint32_t kernels;
@@ -77,6 +83,7 @@ struct msg {
 	union {
 		struct worker_config config;
 		struct vgpu_stats stats;
+		uint64_t mem_quota;
 		char why[WORKER_WHY];
 	} u;
 };
