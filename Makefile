@@ -51,6 +51,7 @@ include frontend-kmod/module.mk
 include tests/bed/module.mk
 include tests/native/module.mk
 include tests/bench/module.mk
+include tests/sim/module.mk
 include tests/check.mk
 
 all: $(ALL)
@@ -92,6 +93,11 @@ check:
 	@tools/deps build bed check
 	@$(MAKE) --no-print-directory check-run
 
+.PHONY: soak
+soak:
+	@tools/deps build bed
+	@$(MAKE) --no-print-directory soak-run
+
 .PHONY: help
 help:
 	@echo 'make              build everything this machine has the packages for'
@@ -99,8 +105,10 @@ help:
 	@echo 'make gpu-demo     the same, computed by the NVIDIA GPU of this machine (with the CUDA toolkit)'
 	@echo 'make bed-pack     make gpu-demo for a machine without packages: build/bed/xen-vgpu-bed.tar.xz'
 	@echo 'make check        every test; ends with a count of passed and failed'
+	@echo 'make soak         200 guests come and go, on real Xen: is anything left behind?'
 	@echo 'make bench        how close the backend comes to bare CUDA, without Xen; build/bench/'
 	@echo 'make bench-plot JSON=FILE  draws the results of another machine'
+	@echo 'make sched-plot   docs/scheduling.svg: 2 to 1,000 guests of the scheduler, simulated'
 	@echo 'make bed-shell    an interactive dom0 with a connected guest (Ctrl-A x quits)'
 	@echo 'make bed-check T="NAME..."  only these tests of tests/bed/t'
 	@echo 'make kmod         the guest module for KVER=$(KVER)'

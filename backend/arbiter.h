@@ -23,10 +23,16 @@
 
 /*
  * How much work of one device may be in its engine while the GPU has other devices,
- * or it is capped: what one who wakes up waits for at most, but for a single job
- * that is longer.
+ * or it is capped: what one who wakes up waits for at most, but for two jobs each of
+ * which is shorter, or a single one that is longer.
  */
 #define ARBITER_BOUND_NS 50000
+
+/*
+ * How long before its turn a device's worker is woken, to wait for it awake: it
+ * takes a virtual processor that has slept some 0.2 ms to run.
+ */
+#define ARBITER_AHEAD_NS 300000
 
 /* Defaults of struct sched_params; slice: --slice-us */
 #define ARBITER_SLICE_US 5000
@@ -53,6 +59,11 @@ struct arbiter_use {
 
 /* Starts the thread, which blocks all signals. NULL with errno. */
 struct arbiter *arbiter_start(const struct sched_params *params);
+/*
+ * How long the thread looks for more before it sleeps, and that it does so where a
+ * GPU is about to change hands; 0, as at first: it never looks.
+ */
+void arbiter_poll(struct arbiter *a, uint32_t poll_us);
 /* All clients have been removed. Ends the thread. */
 void arbiter_stop(struct arbiter *a);
 

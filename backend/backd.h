@@ -13,8 +13,10 @@
 #include <stdint.h>
 #include <xenstore.h>
 
+#include "arbiter.h"
 #include "device.h"
 #include "offer.h"
+#include "remember.h"
 
 /* Own domain's backends; relative, so that a driver domain finds its own. */
 #define BACKEND_DIR "backend/" VGPUIF_CLASS
@@ -24,15 +26,19 @@
  *
  * @poll_us, @max_mapped_pages, @max_launch_ms: as the options of these names
  * @kernels: bits of enum vgpu_kernel that guests may ask for
+ * @mps_pipe: directory of the MPS daemon for devices with mps=1; NULL: none
  */
 struct policy {
 	uint32_t poll_us;
 	uint32_t max_mapped_pages;
 	uint32_t max_launch_ms;
 	uint32_t kernels;
+	const char *mps_pipe;
 };
 
 /*
+ * @arbiter: hands GPUs from worker to worker
+ * @remember: gives remembered domains their devices back; NULL: not here
  * @devices: all known, unordered; changed by scan() alone
  * @rescan: something happened that scan() must see
  * @lost: the connection to xenstored is
@@ -42,6 +48,8 @@ struct backd {
 	struct xs_handle *xs;
 	struct policy policy;
 	struct offers offers;
+	struct arbiter *arbiter;
+	struct remember *remember;
 	struct device *devices;
 	bool rescan;
 	bool lost;
@@ -57,13 +65,14 @@ struct backd {
 void scan(struct backd *bd);
 
 /*
- * A watch with this token fired. Only noted, without a word to xenstored: a
+ * A watch with this token fired for this path. Only noted, without a word to xenstored: a
  * guest can change its nodes as fast as xenstored takes it, and what we did for
  * each change would take longer than the change, while events queue up in our
  * memory and those of other guests behind them. scan_noticed() then looks once
- * at each device that was noted.
+ * at each device that was noted. What the toolstack changes of a device that
+ * runs (device_config.h) is no reason to look at anything else.
  */
-void scan_notice(struct backd *bd, const char *token);
+void scan_notice(struct backd *bd, const char *path, const char *token);
 void scan_noticed(struct backd *bd);
 
 /* NULL: not known. */

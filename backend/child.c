@@ -11,12 +11,27 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lease.h"
 #include "proto.h"
+
+#define MPS_NAME "CUDA_MPS_PIPE_DIRECTORY="
+#define NO_MPS "/dev/null/no-mps"
+#define MPS_VARIABLE (sizeof(MPS_NAME) + CHILD_MAX_MPS)
+
+/* The socket, and struct arbiter_fds in the order of its members. */
+#define GIVEN_MAX 4
+/* Behind all that a child has. */
+#define GIVEN_ASIDE 64
+
+_Static_assert(LEASE_FD == WORKER_FD + 1 && LEASE_KICK_FD == WORKER_FD + 2 &&
+		       LEASE_WAKE_FD == WORKER_FD + 3,
+	       "one behind the other");
 
 /*
  * Where vgpu-worker is: in the build tree it lies beside our directory, once
@@ -40,39 +55,84 @@ static const char *worker_path(void)
 }
 
 /*
- * In the child: theirs becomes descriptor target, what lies above is closed. What
- * a guest's kernel prints goes nowhere: CUDA writes it to standard output.
+ * Our environment, with the MPS daemon that this child is to use. NULL: none, by a
+ * path at which nothing can be: without the variable CUDA would look for one in
+ * the usual place. To be freed; the strings are ours and mps's.
  */
-static _Noreturn void become(const char *path, char *const argv[], int theirs,
-			     int target)
+static char **environment(char mps[MPS_VARIABLE])
 {
+	const size_t name = strlen(MPS_NAME);
+	char **env, **to;
+	size_t n = 0;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + 2, sizeof(*env));
+	if (!env)
+		return NULL;
+	to = env;
+	for (char **from = environ; *from; from++)
+		if (strncmp(*from, MPS_NAME, name))
+			*to++ = *from;
+	*to = mps;
+	return env;
+}
+
+/*
+ * What a child gets: descriptors fd[0] ... fd[n - 1] of ours become target and
+ * those behind it.
+ */
+struct given {
+	const int *fd;
+	unsigned int n;
+	int target;
+};
+
+/*
+ * In the child: what lies above its descriptors is closed. What a guest's kernel
+ * prints goes nowhere: CUDA writes it to standard output.
+ */
+static _Noreturn void become(const char *path, char *const argv[],
+			     char *const env[], const struct given *gets)
+{
+	int end = gets->target + (int)gets->n;
 	int null = open("/dev/null", O_RDWR);
+	int aside[GIVEN_MAX];
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Away from the targets, which may be each other's sources. */
+	for (unsigned int i = 0; i < gets->n; i++)
+		aside[i] = fcntl(gets->fd[i], F_DUPFD, GIVEN_ASIDE);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
 	}
-	if (theirs == target)
-		fcntl(theirs, F_SETFD, 0);
-	else
-		dup2(theirs, target);
-	close_range(target < 3 ? 3 : target + 1, ~0u, 0);
-	execv(path, argv);
+	for (unsigned int i = 0; i < gets->n; i++)
+		if (dup2(aside[i], gets->target + (int)i) < 0)
+			_exit(127);
+	close_range(end < 3 ? 3 : end, ~0u, 0);
+	execve(path, argv, env);
 	_exit(127);
 }
 
-static bool spawn(struct child *c, char *const argv[], int fds[2], int target)
+/* fds: a pair, of which the child gets the second, before what else it gets. */
+static bool spawn(struct child *c, char *const argv[], const char *mps,
+		  const struct given *gets, const int fds[2])
 {
+	char variable[MPS_VARIABLE];
 	const char *path = worker_path();
+	char **env;
 	int err;
 
-	c->pid = fork();
+	snprintf(variable, sizeof(variable), MPS_NAME "%s", mps ? mps : NO_MPS);
+	env = environment(variable);
+	c->pid = env ? fork() : -1;
 	if (c->pid == 0)
-		become(path, argv, fds[1], target);
+		become(path, argv, env, gets);
 	err = errno;
+	free(env);
 	close(fds[1]);
 	if (c->pid < 0) {
 		close(fds[0]);
@@ -84,7 +144,8 @@ static bool spawn(struct child *c, char *const argv[], int fds[2], int target)
 	return true;
 }
 
-bool child_spawn_worker(struct child *c)
+bool child_spawn_worker(struct child *c, const struct arbiter_fds *lease,
+			const char *mps)
 {
 	char *argv[] = {"vgpu-worker", NULL};
 	int fds[2];
@@ -92,7 +153,12 @@ bool child_spawn_worker(struct child *c)
 	*c = CHILD_NONE;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
 		return false;
-	return spawn(c, argv, fds, WORKER_FD);
+
+	const int gets[GIVEN_MAX] = {fds[1], lease->lease, lease->kick,
+				     lease->wake};
+
+	return spawn(c, argv, mps, &(struct given){gets, GIVEN_MAX, WORKER_FD},
+		     fds);
 }
 
 bool child_spawn_probe(struct child *c, const char *engine, unsigned int gpu)
@@ -108,7 +174,8 @@ bool child_spawn_probe(struct child *c, const char *engine, unsigned int gpu)
 	if (pipe2(fds, O_CLOEXEC))
 		return false;
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	return spawn(c, argv, fds, STDOUT_FILENO);
+	return spawn(c, argv, NULL, &(struct given){&fds[1], 1, STDOUT_FILENO},
+		     fds);
 }
 
 void child_kill(const struct child *c)

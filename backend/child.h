@@ -11,6 +11,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "arbiter.h"
+
+/* The longest path of an MPS daemon's directory. */
+#define CHILD_MAX_MPS 1024
+
 /* pid 0: no process, and then fd is -1. */
 struct child {
 	pid_t pid;
@@ -19,10 +24,15 @@ struct child {
 
 #define CHILD_NONE ((struct child){.pid = 0, .fd = -1})
 
-/* vgpu-worker with our socket at WORKER_FD; fd is ours. False with errno. */
-bool child_spawn_worker(struct child *c);
+/*
+ * vgpu-worker with our socket at WORKER_FD and its lease behind it (lease.h); fd is
+ * ours. mps: the directory of the MPS daemon that it shares the GPU through; NULL:
+ * none. False with errno.
+ */
+bool child_spawn_worker(struct child *c, const struct arbiter_fds *lease,
+			const char *mps);
 
-/* vgpu-worker --probe; fd reads its stdout and does not block. */
+/* vgpu-worker --probe, without MPS; fd reads its stdout and does not block. */
 bool child_spawn_probe(struct child *c, const char *engine, unsigned int gpu);
 
 void child_kill(const struct child *c);

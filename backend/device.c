@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * device.c - the life of one device: offer, check, start, close (see device.h)
+ * device.c - the life of one device: its states, and how it closes (see device.h)
  *
  * Every step is taken from what xenstore says now, never from what an event
  * said: a step that was missed is made up for at the next look.
@@ -15,45 +15,79 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "backd.h"
 #include "clock.h"
+#include "device_parts.h"
 #include "log.h"
-#include "negotiate.h"
 #include "vgpu_nodes.h"
 
-/* An engine may take seconds to open. */
-#define START_MS 60000
 /* A detach or a shutdown: work may end, and five seconds are the end of it. */
 #define STOP_MS 4000
 /* Nobody is left to see the result; every grant still mapped is a zombie. */
 #define GONE_MS 300
 /* How much longer than it was told a worker may take to end. */
 #define GRACE_MS 1000
-#define NEGOTIATE_TRIES 8
 
-/* What both ends say. Unknown: the node is missing or no xenbus state. */
+/*
+ * What both ends say. Unknown: the node is missing or no xenbus state.
+ *
+ * @wrong: of what the toolstack keeps there as long as the device is, what cannot
+ *	be read, and why; "" where all can
+ */
 struct view {
 	enum xenbus_state back;
 	enum xenbus_state front;
 	bool online;
+	char wrong[WORKER_WHY];
 };
 
+static void note_wrong(struct view *v, const char *node, int err)
+{
+	if (err == ENOENT)
+		snprintf(v->wrong, sizeof(v->wrong), "%s is missing", node);
+	else if (err == EINVAL)
+		snprintf(v->wrong, sizeof(v->wrong),
+			 "%s is not what it must be", node);
+	else
+		snprintf(v->wrong, sizeof(v->wrong), "%s cannot be read: %s",
+			 node, strerror(err));
+}
+
+static uint64_t toolstack_number(const struct device *d, const char *node,
+				 uint64_t max, struct view *v)
+{
+	uint64_t n = 0;
+
+	if (!store_read_uint(d->bd->xs, XBT_NULL, d->dir, node, max, &n))
+		note_wrong(v, node, errno);
+	return n;
+}
+
+/* False: the directory is gone, or not yet whole. */
 static bool look(const struct device *d, struct view *v)
 {
 	struct xs_handle *xs = d->bd->xs;
+	bool there;
 	uint64_t n;
 
-	if (!store_read_uint(xs, XBT_NULL, d->dir, VGPU_NODE_STATE,
-			     XenbusStateReconfigured, &n))
+	v->wrong[0] = '\0';
+	there = store_exists(xs, XBT_NULL, d->dir, VGPU_NODE_FRONTEND);
+	if (!there)
+		note_wrong(v, VGPU_NODE_FRONTEND, errno);
+	v->online = toolstack_number(d, VGPU_NODE_ONLINE, 1, v) == 1;
+	v->back = XenbusStateUnknown;
+	if (store_read_uint(xs, XBT_NULL, d->dir, VGPU_NODE_STATE,
+			    XenbusStateReconfigured, &n))
+		v->back = n;
+	else if (errno == ENOENT && !there)
 		return false;
-	v->back = n;
-	v->online = store_read_uint(xs, XBT_NULL, d->dir, VGPU_NODE_ONLINE, 1,
-				    &n) &&
-		    n == 1;
+	else
+		note_wrong(v, VGPU_NODE_STATE, errno);
 	v->front = XenbusStateUnknown;
 	if (store_read_uint(xs, XBT_NULL, d->front, VGPU_NODE_STATE,
 			    XenbusStateReconfigured, &n))
 		v->front = n;
+	else if (errno == EACCES || errno == EPERM)
+		note_wrong(v, "frontend's " VGPU_NODE_STATE, errno);
 	return true;
 }
 
@@ -110,8 +144,7 @@ void device_stop(struct device *d)
 	begin_close(d, d->gone ? GONE_MS : STOP_MS);
 }
 
-/* Says why, and closes; why may be what a guest or a worker wrote. */
-static void refuse(struct device *d, const char *why)
+void device_refuse(struct device *d, const char *why)
 {
 	log_sanitize(d->why, sizeof(d->why), why, strlen(why));
 	log_event(LOG_WARN, "refused", F_DEV(d), F_STR("why", d->why));
@@ -119,145 +152,16 @@ static void refuse(struct device *d, const char *why)
 	begin_close(d, STOP_MS);
 }
 
-/* A number the toolstack may have written; false where it is no such number. */
-static bool backend_number(struct device *d, const char *node, uint64_t max,
-			   uint64_t *out)
-{
-	*out = 0;
-	return store_read_uint(d->bd->xs, XBT_NULL, d->dir, node, max, out) ||
-	       !store_exists(d->bd->xs, XBT_NULL, d->dir, node);
-}
-
-/*
- * The toolstack's frontend node must name the directory that belongs to this
- * backend: a frontend elsewhere would be another domain's, or a copy.
- */
-static bool frontend_is_ours(struct device *d)
-{
-	unsigned int len;
-	uint64_t id;
-	char *path = store_read(d->bd->xs, XBT_NULL, d->dir, VGPU_NODE_FRONTEND,
-				&len);
-	bool ok =
-		path && len == strlen(d->front) && !memcmp(path, d->front, len);
-
-	free(path);
-	return ok &&
-	       store_read_uint(d->bd->xs, XBT_NULL, d->dir,
-			       VGPU_NODE_FRONTEND_ID, UINT32_MAX, &id) &&
-	       id == d->domid;
-}
-
-static void offer(struct device *d)
-{
-	struct store_node nodes[OFFER_NODES + 2];
-	const struct offer *o;
-	char text[4];
-	unsigned int n;
-	uint64_t gpu;
-
-	if (!frontend_is_ours(d))
-		return refuse(d, "frontend or frontend-id is not that of this "
-				 "backend directory");
-	if (!backend_number(d, VGPU_NODE_GPU, BACK_MAX_GPUS - 1, &gpu))
-		return refuse(d, "gpu is not the index of a GPU");
-	o = offers_get(&d->bd->offers, gpu);
-	if (o->state == OFFER_FAILED)
-		return refuse(d, o->why);
-	if (o->state != OFFER_PASSED)
-		return;
-	n = offer_nodes(o, nodes);
-	snprintf(text, sizeof(text), "%d", XenbusStateInitWait);
-	nodes[n++] = (struct store_node){VGPU_NODE_ERROR, NULL};
-	nodes[n++] = (struct store_node){VGPU_NODE_STATE, text};
-	if (!store_update(d->bd->xs, d->dir, nodes, n))
-		return;
-	d->written = XenbusStateInitWait;
-	d->why[0] = '\0';
-	d->phase = DEV_OFFERED;
-	pace_charge(&d->pace, clock_ms(), PACE_OFFER_MS);
-	log_event(LOG_INFO, "offered", F_DEV(d), F_NUM("gpu", gpu),
-		  F_STR("engine", o->fact[FACT_ENGINE]));
-}
-
-struct node_source {
-	struct device *d;
-	xs_transaction_t t;
-};
-
-static char *read_node(void *arg, const char *node, unsigned int *len)
-{
-	const struct node_source *src = arg;
-
-	return store_read(src->d->bd->xs, src->t, src->d->front, node, len);
-}
-
-/* In one transaction, so that all values are of one moment. */
-static bool read_frontend(struct device *d, struct worker_config *cfg,
-			  char why[WORKER_WHY])
-{
-	struct node_source src = {.d = d};
-	bool ok;
-
-	for (int i = 0; i < NEGOTIATE_TRIES; i++) {
-		src.t = xs_transaction_start(d->bd->xs);
-		if (src.t == XBT_NULL)
-			break;
-		ok = negotiate(read_node, &src, cfg, why);
-		if (xs_transaction_end(d->bd->xs, src.t, false))
-			return ok;
-		if (errno != EAGAIN)
-			break;
-	}
-	snprintf(why, WORKER_WHY, "frontend's nodes cannot be read: %s",
-		 strerror(errno));
-	return false;
-}
-
-static void start(struct device *d)
-{
-	struct msg m = {.type = MSG_CONFIG};
-	struct worker_config *cfg = &m.u.config;
-	char why[WORKER_WHY];
-	uint64_t gpu;
-
-	if (!read_frontend(d, cfg, why))
-		return refuse(d, why);
-	if (!backend_number(d, VGPU_NODE_GPU, BACK_MAX_GPUS - 1, &gpu))
-		return refuse(d, "gpu is not the index of a GPU");
-	if (!backend_number(d, VGPU_NODE_MEM, UINT64_MAX, &cfg->mem_quota))
-		return refuse(d, "mem is not a number of bytes");
-	cfg->gpu = gpu;
-	cfg->domid = d->domid;
-	cfg->devid = d->devid;
-	cfg->log_level = log_get_level();
-	cfg->poll_us = d->bd->policy.poll_us;
-	cfg->max_mapped_pages = d->bd->policy.max_mapped_pages;
-	cfg->max_launch_ms = d->bd->policy.max_launch_ms;
-	cfg->kernels = d->bd->policy.kernels;
-	snprintf(cfg->engine, sizeof(cfg->engine), "%s", d->bd->offers.engine);
-	if (!child_spawn_worker(&d->worker))
-		return refuse(d, "cannot start a worker");
-	d->phase = DEV_STARTING;
-	d->reports = 0;
-	d->deadline = clock_ms() + START_MS;
-	log_event(LOG_INFO, "starting", F_DEV(d), F_NUM("pid", d->worker.pid),
-		  F_NUM("ring_order", cfg->ring_order),
-		  F_NUM("event_channel", cfg->event_channel),
-		  F_NUM("arena_pages", cfg->arena_pages));
-	if (send(d->worker.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_NOSIGNAL) !=
-	    sizeof(m))
-		child_kill(&d->worker);
-}
-
 static void check_new(struct device *d, const struct view *v)
 {
 	if (d->gone)
 		return;
-	if (!v->online || v->front == XenbusStateClosing ||
+	if (*v->wrong)
+		log_event(LOG_WARN, "nodes", F_DEV(d), F_STR("why", v->wrong));
+	if (*v->wrong || !v->online || v->front == XenbusStateClosing ||
 	    v->front == XenbusStateUnknown)
 		return closed(d);
-	offer(d);
+	device_offer(d);
 }
 
 static void check_closed(struct device *d, const struct view *v)
@@ -265,9 +169,9 @@ static void check_closed(struct device *d, const struct view *v)
 	uint64_t ready = pace_ready_at(&d->pace);
 
 	/* A detach of what is closed already. */
-	if (v->back != XenbusStateClosed)
+	if (v->back != XenbusStateClosed && v->back != XenbusStateUnknown)
 		write_state(d, XenbusStateClosed);
-	if (!v->online || d->gone ||
+	if (*v->wrong || !v->online || d->gone || offers_none(&d->bd->offers) ||
 	    (v->front != XenbusStateInitialising &&
 	     v->front != XenbusStateClosed))
 		return;
@@ -342,16 +246,20 @@ void device_check(struct device *d)
 	case DEV_CONNECTED:
 		break;
 	}
+	if (*v.wrong && !d->gone)
+		return device_refuse(d, v.wrong);
 	if (!v.online || d->gone || v.back == XenbusStateClosing ||
 	    !front_fits(d, v.front))
 		return device_stop(d);
 	if (d->phase == DEV_OFFERED && v.front == XenbusStateInitialised)
-		start(d);
+		device_start(d);
 }
 
 /* False: the worker said what it must not say now. */
 static bool handle(struct device *d, struct msg *m)
 {
+	struct arbiter_use use;
+
 	m->u.why[sizeof(m->u.why) - 1] = '\0';
 	switch (m->type) {
 	case MSG_REPORT:
@@ -359,7 +267,8 @@ static bool handle(struct device *d, struct msg *m)
 		if (!d->reports)
 			return false;
 		d->reports--;
-		stats_log(d->domid, d->devid, &m->u.stats);
+		arbiter_use(d->bd->arbiter, d->share, &use);
+		stats_log(d->domid, d->devid, &m->u.stats, &use);
 		return true;
 	case MSG_READY:
 		if (d->phase == DEV_STOPPING)
@@ -380,7 +289,7 @@ static bool handle(struct device *d, struct msg *m)
 			return false;
 		/* Its last report may be out before it is told to stop. */
 		d->reports++;
-		refuse(d, m->u.why);
+		device_refuse(d, m->u.why);
 		return true;
 	default:
 		return false;
@@ -425,6 +334,8 @@ void device_worker_exited(struct device *d, int status)
 	/* What it said last explains its end. */
 	device_readable(d);
 	child_forget(&d->worker);
+	arbiter_remove(d->bd->arbiter, d->share);
+	d->share = NULL;
 	d->deadline = 0;
 	d->bd->rescan = true;
 	if (d->phase == DEV_CLOSED)
@@ -432,7 +343,7 @@ void device_worker_exited(struct device *d, int status)
 	if (d->phase != DEV_STOPPING) {
 		child_describe(status, end, sizeof(end));
 		snprintf(why, sizeof(why), "the worker ended with %s", end);
-		return refuse(d, why);
+		return device_refuse(d, why);
 	}
 	if (d->written == XenbusStateUnknown)
 		d->phase = DEV_NEW;
@@ -452,7 +363,7 @@ void device_expire(struct device *d, uint64_t now)
 	d->deadline = 0;
 	switch (d->phase) {
 	case DEV_STARTING:
-		return refuse(d, "the worker was not ready in time");
+		return device_refuse(d, "the worker was not ready in time");
 	case DEV_STOPPING:
 		log_event(LOG_WARN, "kill", F_DEV(d),
 			  F_NUM("pid", d->worker.pid));

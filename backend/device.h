@@ -13,7 +13,9 @@
 #include <xenstore.h>
 #include <xen/io/xenbus.h>
 
+#include "arbiter.h"
 #include "child.h"
+#include "device_config.h"
 #include "pace.h"
 #include "proto.h"
 #include "store.h"
@@ -50,6 +52,9 @@ enum device_phase {
  * @seen: mark of scan()
  * @gone: its domain is not there (any more)
  * @noticed: a watch fired; see scan_notice()
+ * @changed: bits of enum config_key: nodes of which a watch fired
+ * @config: as of the offer, and what has changed since
+ * @share: the worker's part in its GPU; there is one as long as the worker is
  * @deadline: the worker is killed then; 0: none
  * @reports: how many MSG_REPORTs the worker still owes
  * @why: what the error node says; "" where the close is orderly
@@ -66,7 +71,10 @@ struct device {
 	bool seen;
 	bool gone;
 	bool noticed;
+	uint32_t changed;
+	struct device_config config;
 	struct child worker;
+	struct arbiter_client *share;
 	uint64_t deadline;
 	unsigned int reports;
 	struct pace pace;
@@ -80,6 +88,9 @@ void device_free(struct device *d);
 
 /* Reads both ends' state and does what the diagram says. */
 void device_check(struct device *d);
+
+/* Applies what the toolstack has changed while it runs, where that can be. */
+void device_changed(struct device *d);
 
 /* Closes it in order: SIGTERM, or its directory is gone. */
 void device_stop(struct device *d);

@@ -15,11 +15,16 @@
  *			nothing, clear HELD, kick	HELD clears it
  *   CONTENDED		others wait: clear HELD and	arbiter
  *			kick rather than sit idle
- *   ASLEEP		a change needs a wake		worker
+ *   NEXT		look for the grant, which is	arbiter
+ *			near, rather than sleep
+ *   ASLEEP		a change needs a wake		worker; a grant, which is one,
+ *						clears it
  *
- * kick: eventfd, worker to arbiter: look at my page. wake: eventfd, arbiter to
- * worker, where ASLEEP was set. The arbiter takes the GPU by itself from a worker
- * that is not BUSY.
+ * kick: eventfd, worker to arbiter: look at my page; the arbiter never reads it.
+ * wake: the end of a pipe, arbiter to worker, where ASLEEP was set: read it empty;
+ * it does not block. An eventfd has one set of flags for both sides: the worker
+ * could make it block, and the arbiter's write with it. The arbiter takes the GPU
+ * by itself from a worker that is not BUSY.
  *
  * A worker may be in a guest's hands. The arbiter reads the page as one reads what
  * a guest wrote: any value is possible at any time, none is believed, and a worker
@@ -46,12 +51,13 @@ enum lease_bit {
 	LEASE_LEAVE = 1 << 3,
 	LEASE_CONTENDED = 1 << 4,
 	LEASE_ASLEEP = 1 << 5,
+	LEASE_NEXT = 1 << 6,
 };
 
 /*
  * @word: bits of enum lease_bit
  * @bound_ns: the arbiter's: how much work, by the worker's estimate, may be in the
- *	engine at a time; 0: any. One job always may.
+ *	engine at a time; 0: any. One job always may, two that are shorter, too.
  * @busy_ns: the worker's: time with work in the engine, until @busy_since
  * @busy_since: the worker's: since when it is BUSY, CLOCK_MONOTONIC nanoseconds;
  *	0: it is not
@@ -78,17 +84,24 @@ static inline bool lease_start(struct lease *l)
 	return false;
 }
 
-/* It wants the GPU. True: kick the arbiter. */
+/* It wants the GPU, unless it has it. True: kick the arbiter. */
 static inline bool lease_want(struct lease *l)
 {
-	return !(atomic_fetch_or(&l->word, LEASE_WANT) & LEASE_WANT);
+	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed);
+
+	do {
+		if (w & (LEASE_HELD | LEASE_WANT))
+			return false;
+	} while (!atomic_compare_exchange_weak(&l->word, &w, w | LEASE_WANT));
+	return true;
 }
 
 /*
  * Nothing is in the engine any more. keep: unless it is to leave, it keeps the
- * GPU; else it gives it back where others wait. True: it gave it back, kick.
+ * GPU; else it gives it back where others wait, and where it wants it back says so
+ * with it. True: it gave it back, kick.
  */
-static inline bool lease_end(struct lease *l, bool keep)
+static inline bool lease_end(struct lease *l, bool keep, bool wants)
 {
 	uint32_t give = keep ? LEASE_LEAVE : LEASE_LEAVE | LEASE_CONTENDED;
 	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed);
@@ -96,29 +109,36 @@ static inline bool lease_end(struct lease *l, bool keep)
 
 	do {
 		to = w & ~LEASE_BUSY;
-		if ((w & LEASE_HELD) && (w & give))
+		if ((w & LEASE_HELD) && (w & give)) {
 			to &= ~(LEASE_HELD | LEASE_LEAVE);
+			if (wants)
+				to |= LEASE_WANT;
+		}
 	} while (!atomic_compare_exchange_weak(&l->word, &w, to));
 	return (w & LEASE_HELD) && !(to & LEASE_HELD);
 }
 
 /*
- * About to sleep. A worker with nothing in the engine does not sleep on a GPU that
- * others wait for: true, it gave it back, kick. Look at the word once more after
- * this, as with any flag to be woken by.
+ * About to sleep. wants: there is work, and nothing in the engine: it keeps the
+ * GPU that it has, and wants the one that it has not. One that wants nothing and
+ * is not BUSY does not sleep on a GPU that others wait for, but gives it back.
+ * True: kick. Look at the word once more after this, as with any flag to be woken
+ * by.
  */
-static inline bool lease_sleep(struct lease *l)
+static inline bool lease_sleep(struct lease *l, bool wants)
 {
 	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed);
 	uint32_t to;
 
 	do {
 		to = w | LEASE_ASLEEP;
-		if ((w & LEASE_HELD) && !(w & LEASE_BUSY) &&
+		if (wants && !(w & LEASE_HELD))
+			to |= LEASE_WANT;
+		if (!wants && (w & LEASE_HELD) && !(w & LEASE_BUSY) &&
 		    (w & (LEASE_LEAVE | LEASE_CONTENDED)))
 			to &= ~(LEASE_HELD | LEASE_LEAVE);
 	} while (!atomic_compare_exchange_weak(&l->word, &w, to));
-	return (w & LEASE_HELD) && !(to & LEASE_HELD);
+	return (w ^ to) & (LEASE_HELD | LEASE_WANT);
 }
 
 static inline void lease_awake(struct lease *l)
@@ -133,16 +153,30 @@ static inline uint32_t lease_word(const struct lease *l)
 	return atomic_load(&l->word);
 }
 
-/* True: wake the worker. */
+/*
+ * True: wake the worker, which counts as awake from now on: what it was woken for
+ * is not taken from it before it has looked.
+ */
 static inline bool lease_grant(struct lease *l)
 {
 	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed);
 
 	while (!atomic_compare_exchange_weak(
 		&l->word, &w,
-		(w | LEASE_HELD) & ~(LEASE_WANT | LEASE_LEAVE)))
+		(w | LEASE_HELD) & ~(LEASE_WANT | LEASE_LEAVE | LEASE_NEXT |
+				     LEASE_ASLEEP)))
 		;
 	return w & LEASE_ASLEEP;
+}
+
+/* Its grant is near, or it is not. True: wake the worker. */
+static inline bool lease_next(struct lease *l, bool near)
+{
+	if (!near) {
+		atomic_fetch_and(&l->word, ~(uint32_t)LEASE_NEXT);
+		return false;
+	}
+	return atomic_fetch_or(&l->word, LEASE_NEXT) & LEASE_ASLEEP;
 }
 
 /*

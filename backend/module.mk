@@ -4,16 +4,17 @@
 # unit tests, manual page and systemd unit.
 
 BACK_COMMON_OBJS := $(addprefix $(B)/obj/backend/,log.o stats.o)
-BACKD_CORE_OBJS := $(addprefix $(B)/obj/backend/,device.o scan.o offer.o \
-	negotiate.o store.o)
-BACKD_OBJS := $(B)/obj/backend/vgpubackd.o $(B)/obj/backend/child.o \
-	$(BACKD_CORE_OBJS)
+BACKD_CORE_OBJS := $(addprefix $(B)/obj/backend/,device.o device_config.o \
+	device_live.o device_start.o scan.o offer.o negotiate.o store.o)
+ARBITER_OBJS := $(addprefix $(B)/obj/backend/,arbiter.o arbiter_turn.o sched.o)
+BACKD_OBJS := $(addprefix $(B)/obj/backend/,vgpubackd.o options.o remember.o child.o) \
+	$(BACKD_CORE_OBJS) $(ARBITER_OBJS)
 SESSION_OBJS := $(addprefix $(B)/obj/backend/,validate.o session.o \
-	session_jobs.o session_work.o session_objects.o payload.o object.o \
-	stream.o buffer.o)
+	session_jobs.o session_work.o session_objects.o gate.o gate_kinds.o \
+	payload.o object.o stream.o buffer.o)
 WORKER_CORE_OBJS := $(SESSION_OBJS) $(addprefix $(B)/obj/backend/,ring.o \
 	grants.o polling.o)
-WORKER_OBJS := $(addprefix $(B)/obj/backend/,worker.o confine.o dma.o \
+WORKER_OBJS := $(addprefix $(B)/obj/backend/,worker.o inherited.o confine.o dma.o \
 	probe.o) \
 	$(WORKER_CORE_OBJS)
 
@@ -21,15 +22,15 @@ $(B)/obj/backend/child.o: CFLAGS += -DLIBEXECDIR='"$(LIBEXECDIR)"'
 $(BACKD_OBJS): $(VGPU_NODES_H)
 
 $(B)/bin/vgpubackd: $(BACKD_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ)
-	$(call link,$^ -lxenstore)
+	$(call link,$^ -lxenstore -lpthread)
 
 $(B)/libexec/vgpu-worker: $(WORKER_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ) $(ENGINE_OBJS)
 	$(call link,$^ -lxengnttab -lxenevtchn -lseccomp $(ENGINE_LIBS))
 
 # Each test: its own object, the objects under test, and doubles for the rest.
-BACK_TESTS := $(addprefix $(B)/test/test_backend_,text negotiate validate \
-	operands session objects memory code quiet ring grants polling device \
-	close confine)
+BACK_TESTS := $(addprefix $(B)/test/test_backend_,text negotiate validate sched charge \
+	shares operands session objects memory code quiet gate ring grants polling \
+	device close config confine)
 
 $(B)/test/test_backend_text: $(B)/obj/backend/offer.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_negotiate: $(B)/obj/backend/negotiate.o $(SCHEMA_VALUES_OBJ)
@@ -37,30 +38,69 @@ $(B)/test/test_backend_validate $(B)/test/test_backend_operands: \
 	$(B)/obj/backend/validate.o
 $(addprefix $(B)/test/test_backend_,session objects memory code quiet): \
 	$(SESSION_OBJS) $(BACK_COMMON_OBJS) $(B)/obj/tests/unit/device_double.o
+$(B)/test/test_backend_gate: $(addprefix $(B)/obj/,backend/gate.o \
+	backend/gate_kinds.o tests/unit/gate_double.o)
+$(B)/test/test_backend_gate: LDFLAGS += -Wl,--wrap=clock_gettime
 $(B)/test/test_backend_ring: $(B)/obj/backend/ring.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_grants: $(B)/obj/backend/grants.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_polling: $(B)/obj/backend/polling.o
+$(addprefix $(B)/test/test_backend_,sched charge): $(B)/obj/backend/sched.o
+$(B)/test/test_backend_shares: $(B)/obj/backend/sched.o $(B)/obj/tests/sim/play.o
 $(B)/test/test_backend_confine: $(B)/obj/backend/confine.o $(B)/obj/backend/log.o
-$(B)/test/test_backend_device $(B)/test/test_backend_close: \
+$(addprefix $(B)/test/test_backend_,device close config): \
 	$(BACKD_CORE_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ) \
 	$(B)/obj/tests/unit/fake_xenstore.o $(B)/obj/tests/unit/supervisor.o
+
+# The arbiter's thread, as it is, with ASan and UBSan, with TSan.
+ARBITER_TESTS := $(addprefix $(B)/test/test_backend_,arbiter arbiter_asan \
+	arbiter_tsan)
+ARBITER_TEST_SRCS := tests/unit/test_backend_arbiter.c \
+	$(ARBITER_OBJS:$(B)/obj/%.o=%.c)
+
+$(B)/test/test_backend_arbiter_asan: ARBITER_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+$(B)/test/test_backend_arbiter_tsan: ARBITER_FLAGS := -fsanitize=thread
+$(ARBITER_TESTS): $(ARBITER_TEST_SRCS) $(addprefix backend/,arbiter.h \
+		arbiter_turn.h sched.h lease.h clock.h limits.h)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $@")
+	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_COMMON)) -iquote backend \
+		$(ARBITER_FLAGS) -o $@ $(ARBITER_TEST_SRCS) -lcmocka -lpthread
+
+# Two gates and an arbiter on three threads, in the same three ways.
+LEASE_TESTS := $(addprefix $(B)/test/test_backend_,lease lease_asan lease_tsan)
+LEASE_TEST_SRCS := tests/unit/test_backend_lease.c backend/gate.c \
+	backend/gate_kinds.c
+
+$(B)/test/test_backend_lease_asan: LEASE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+$(B)/test/test_backend_lease_tsan: LEASE_FLAGS := -fsanitize=thread
+$(LEASE_TESTS): $(LEASE_TEST_SRCS) $(addprefix backend/,gate.h gate_kinds.h \
+		lease.h clock.h) cuda/engine.h
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $@")
+	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_COMMON)) -iquote backend \
+		$(LEASE_FLAGS) -o $@ $(LEASE_TEST_SRCS) -lcmocka -lpthread
 
 $(BACK_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o
 	$(call link,$^ -lseccomp -lcmocka)
 
+$(B)/test/fuzz_session: LDFLAGS += -Wl,--wrap=clock_gettime
 $(B)/test/fuzz_session: $(B)/obj/tests/fuzz/fuzz_session.o $(SESSION_OBJS) \
 		$(BACK_COMMON_OBJS)
 	$(call link,$^)
 
 BACK_TEST_OBJS := $(BACK_TESTS:$(B)/test/%=$(B)/obj/tests/unit/%.o) \
 	$(B)/obj/tests/fuzz/fuzz_session.o \
-	$(addprefix $(B)/obj/tests/unit/,supervisor.o device_double.o)
-$(BACK_TEST_OBJS): CFLAGS += -Ibackend
+	$(addprefix $(B)/obj/tests/unit/,supervisor.o device_double.o \
+	gate_double.o)
+# Not -I: <sched.h> is the C library's.
+$(BACK_TEST_OBJS): CFLAGS += -iquote backend
+$(B)/obj/tests/unit/test_backend_shares.o: CFLAGS += -Itests/sim
 $(BACK_TEST_OBJS): $(VGPU_NODES_H)
 
 ifeq ($(HAVE_XEN),y)
 ALL += $(B)/bin/vgpubackd $(B)/libexec/vgpu-worker
-CHECK_UNIT += $(BACK_TESTS) $(B)/test/fuzz_session
+CHECK_UNIT += $(BACK_TESTS) $(ARBITER_TESTS) $(LEASE_TESTS) \
+	$(B)/test/fuzz_session
 INSTALL_TARGETS += install-backend
 endif
 

@@ -138,6 +138,10 @@ static void probe(struct offers *o, unsigned int gpu)
 {
 	struct offer *offer = &o->gpu[gpu];
 
+	if (gpu && strcmp(o->engine, "cuda")) {
+		gate_failed(offer, "only the engine cuda has more than GPU 0");
+		return;
+	}
 	if (!child_spawn_probe(&offer->probe, o->engine, gpu)) {
 		gate_failed(offer, strerror(errno));
 		return;
@@ -153,7 +157,12 @@ bool offers_engine_ok(const char *name)
 	if (!strncmp(name, VGPU_ENGINE_REMOTE, n))
 		return name[n] && strlen(name) < WORKER_ENGINE_NAME;
 	return !strcmp(name, "auto") || !strcmp(name, "cpu") ||
-	       !strcmp(name, "cuda");
+	       !strcmp(name, "cuda") || !strcmp(name, "none");
+}
+
+bool offers_none(const struct offers *o)
+{
+	return !strcmp(o->wanted, "none");
 }
 
 void offers_start(struct offers *o, const char *wanted, uint32_t kernels)
@@ -162,7 +171,15 @@ void offers_start(struct offers *o, const char *wanted, uint32_t kernels)
 	for (unsigned int i = 0; i < BACK_MAX_GPUS; i++)
 		o->gpu[i].probe = CHILD_NONE;
 	o->wanted = wanted;
+	o->engine = wanted;
 	o->kernels = kernels;
+	if (offers_none(o)) {
+		for (unsigned int i = 0; i < BACK_MAX_GPUS; i++)
+			gate_failed(&o->gpu[i],
+				    "this vgpubackd serves no GPU (--engine "
+				    "none)");
+		return;
+	}
 	o->engine = strcmp(wanted, "auto") ? wanted : "cuda";
 	probe(o, 0);
 }
@@ -281,7 +298,7 @@ void offers_stop(struct offers *o)
 		child_kill(&o->gpu[i].probe);
 }
 
-unsigned int offer_nodes(const struct offer *offer,
+unsigned int offer_nodes(const struct offer *offer, const char *max_buffers,
 			 struct store_node nodes[OFFER_NODES])
 {
 	unsigned int n = 0;
@@ -292,8 +309,7 @@ unsigned int offer_nodes(const struct offer *offer,
 					 XSTR(VGPUIF_MAX_RING_PAGE_ORDER)};
 	nodes[n++] = (struct store_node){VGPU_NODE_MAX_ARENA_PAGES,
 					 XSTR(VGPUIF_MAX_ARENA_PAGES)};
-	nodes[n++] = (struct store_node){VGPU_NODE_MAX_BUFFERS,
-					 XSTR(BACK_MAX_BUFFERS)};
+	nodes[n++] = (struct store_node){VGPU_NODE_MAX_BUFFERS, max_buffers};
 	nodes[n++] = (struct store_node){VGPU_NODE_MAX_BUFFER_PAGES,
 					 XSTR(BACK_MAX_BUFFER_PAGES)};
 	nodes[n++] = (struct store_node){VGPU_NODE_MAX_STREAMS,

@@ -8,7 +8,8 @@
  * GPU 0 is probed at start and decides the engine for the life of the daemon
  * (--engine auto: cuda, and where its gate fails cpu). Others are probed when a
  * device first asks for them, and must pass the same engine's gate: a device
- * that was given a GPU is never quietly served by something else.
+ * that was given a GPU is never quietly served by something else. --engine none
+ * probes nothing and offers nothing.
  */
 #ifndef VGPU_BACKEND_OFFER_H
 #define VGPU_BACKEND_OFFER_H
@@ -53,7 +54,7 @@ struct offer {
 };
 
 /*
- * @wanted: "auto", "cpu", "cuda" or "remote:ADDRESS"
+ * @wanted: "auto", "cpu", "cuda", "remote:ADDRESS" or "none"
  * @engine: the one decided on, or being tried on GPU 0
  * @kernels: bits of enum vgpu_kernel that guests may ask for
  * @decided: GPU 0 has passed
@@ -74,7 +75,7 @@ struct offers {
 /* Is it what --engine may be? */
 bool offers_engine_ok(const char *name);
 
-/* Begins to probe GPU 0. */
+/* Begins to probe GPU 0, but with "none". */
 void offers_start(struct offers *o, const char *wanted, uint32_t kernels);
 
 /* The GPU's offer; starts a probe where there is nothing (fresh) to say. */
@@ -90,11 +91,14 @@ void offers_expire(struct offers *o, uint64_t now);
 /* Kills probes. */
 void offers_stop(struct offers *o);
 
+/* Nothing is offered to anybody: --engine none. */
+bool offers_none(const struct offers *o);
+
 /*
  * What a backend directory says before InitWait, but for the state. The values
- * are the offer's, or static.
+ * are the offer's, or static, but for the device's own max_buffers.
  */
-unsigned int offer_nodes(const struct offer *offer,
+unsigned int offer_nodes(const struct offer *offer, const char *max_buffers,
 			 struct store_node nodes[OFFER_NODES]);
 
 /*

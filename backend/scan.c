@@ -20,7 +20,28 @@ struct device *scan_find(struct backd *bd, uint32_t domid, uint32_t devid)
 	return NULL;
 }
 
-void scan_notice(struct backd *bd, const char *token)
+/* Is it a node of a known device that may change while it runs? Then that is noted. */
+static bool notice_change(struct backd *bd, const char *path)
+{
+	const char *below = strstr(path, BACKEND_DIR "/");
+	unsigned int domid, devid;
+	enum config_key key;
+	struct device *d;
+	int len = 0;
+
+	if (!below ||
+	    sscanf(below, BACKEND_DIR "/%u/%u/%n", &domid, &devid, &len) != 2 ||
+	    !len)
+		return false;
+	d = scan_find(bd, domid, devid);
+	key = config_key_of(below + len);
+	if (!d || key == NR_CONFIG)
+		return false;
+	d->changed |= 1u << key;
+	return true;
+}
+
+void scan_notice(struct backd *bd, const char *path, const char *token)
 {
 	unsigned int domid, devid;
 	struct device *d = NULL;
@@ -29,12 +50,15 @@ void scan_notice(struct backd *bd, const char *token)
 		d = scan_find(bd, domid, devid);
 	if (d)
 		d->noticed = true;
-	else
+	else if (!notice_change(bd, path))
 		bd->rescan = true;
 }
 
 void scan_noticed(struct backd *bd)
 {
+	for (struct device *d = bd->devices; d; d = d->next)
+		if (d->changed)
+			device_changed(d);
 	/* scan() looks at all of them. */
 	for (struct device *d = bd->devices; d && !bd->rescan; d = d->next) {
 		if (!d->noticed)
@@ -65,15 +89,41 @@ static struct device *mark(struct backd *bd, uint32_t domid, uint32_t devid)
 }
 
 /*
- * A domain that Xen no longer has, or that is dying. Some xenstored tell that
- * to dom0 alone; where we may not know, its nodes speak for the domain.
+ * No node of a frontend: of a domain that is gone a driver domain sees just that.
+ * A node that the toolstack wrote, as drivers write and remove others.
  */
-static bool domain_gone(struct backd *bd, uint32_t domid)
+static bool frontend_gone(struct backd *bd, uint32_t domid, uint32_t devid)
 {
+	char front[STORE_PATH];
+
+	snprintf(front, sizeof(front),
+		 "/local/domain/%u/device/" VGPUIF_CLASS "/%u", domid, devid);
+	errno = 0;
+	return !store_exists(bd->xs, XBT_NULL, front, VGPU_NODE_BACKEND) &&
+	       (errno == EACCES || errno == ENOENT);
+}
+
+/*
+ * A domain that Xen no longer has, or that is dying. xenstored tells that to the
+ * toolstack's domain alone; where we may not know, its frontends speak for the
+ * domain: those of the n device ids in names.
+ */
+static bool domain_gone(struct backd *bd, uint32_t domid, char **names,
+			unsigned int n)
+{
+	uint64_t devid;
+
 	errno = 0;
 	if (xs_is_domain_introduced(bd->xs, domid))
 		return false;
-	return errno != EACCES && errno != EPERM;
+	if (errno != EACCES && errno != EPERM)
+		return true;
+	for (unsigned int i = 0; i < n; i++)
+		if (vgpu_parse_uint(names[i], strlen(names[i]), UINT32_MAX,
+				    &devid) &&
+		    !frontend_gone(bd, domid, devid))
+			return false;
+	return n;
 }
 
 /* Keeps what we could not look at. */
@@ -97,11 +147,14 @@ static void scan_domain(struct backd *bd, const char *name)
 		return;
 	snprintf(dir, sizeof(dir), BACKEND_DIR "/%u", (unsigned int)domid);
 	names = xs_directory(bd->xs, XBT_NULL, dir, &n);
-	if (!names && errno != ENOENT)
+	if (!names && errno != ENOENT) {
+		log_event(LOG_ERROR, "scan", F_STR("path", dir),
+			  F_STR("why", strerror(errno)));
 		mark_domain(bd, domid);
+	}
 	if (!names)
 		return;
-	gone = domain_gone(bd, domid);
+	gone = domain_gone(bd, domid, names, n);
 	for (unsigned int i = 0; i < n; i++) {
 		struct device *d;
 		uint64_t devid;
@@ -140,7 +193,7 @@ static void sweep(struct backd *bd)
 			continue;
 		}
 		if (!d->seen) {
-			d->gone = domain_gone(bd, d->domid);
+			d->gone = domain_gone(bd, d->domid, NULL, 0);
 			device_stop(d);
 		}
 		link = &d->next;

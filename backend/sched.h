@@ -23,8 +23,9 @@
  *
  * Boost: who wakes after being idle is behind in virtual time, by no more than
  * one slice, and is served at once: the one who has the GPU is asked to leave as
- * soon as it has had it for min_run. Who uses its share has no such claim, so a
- * client that sleeps and wakes all the time gains nothing by it.
+ * soon as it has had it for min_run. Who uses its share is not that far behind and
+ * has no such claim, so a client that sleeps and wakes all the time gains nothing
+ * by it.
  *
  * Who is asked to leave finishes what is in flight and starts nothing more. Where
  * that takes longer than grace (one long kernel), the next client is let in beside
@@ -57,7 +58,8 @@ struct sched_params {
 };
 
 enum sched_state {
-	SCHED_IDLE,
+	/* SCHED_IDLE is <sched.h>'s. */
+	SCHED_IDLING,
 	SCHED_WAITING,
 	SCHED_RUNNING,
 	SCHED_LEAVING,
@@ -68,12 +70,14 @@ enum sched_state {
  * nothing.
  *
  * @weight, @cap: see above
+ * @boosted: woke up behind the others, and was not granted the GPU since
+ * @parked: capped, and has used it up
  * @vtime: nanoseconds charged, times SCHED_WEIGHT / weight
- * @boosted: woke up behind the others
+ * @rest: what that division left over
  * @since: when the present state began
  * @claimed_ns: last claim, of sched_claim()
- * @pending_ns: claimed, and not charged yet
- * @tokens_ns: of a capped client: how much it may still use
+ * @refundable_ns: charged while nobody waited, since the last claim
+ * @tokens: of a capped client: how much it may still use, in 1/100 ns
  * @used_ns: charged since it was added
  * @grants: how often it was granted the GPU
  * @wait_ns, @wait_max_ns: time spent WAITING: all of it, and the longest
@@ -84,11 +88,13 @@ struct sched_client {
 	uint32_t cap;
 	enum sched_state state;
 	bool boosted;
+	bool parked;
 	uint64_t vtime;
+	uint64_t rest;
 	uint64_t since;
 	uint64_t claimed_ns;
-	uint64_t pending_ns;
-	int64_t tokens_ns;
+	uint64_t refundable_ns;
+	int64_t tokens;
 	uint64_t used_ns;
 	uint64_t grants;
 	uint64_t wait_ns;
@@ -98,7 +104,11 @@ struct sched_client {
 /*
  * @clients: all, unordered
  * @now: of the last call; time that goes backwards is taken for standing still
- * @vtime: below it no client's virtual time lies by more than a slice's worth
+ * @vtime: the least of those who compete, and never less than it was. No client
+ *	lies below it by more than a slice's worth: that is the credit of idleness.
+ *
+ * Virtual times wrap around (in some years, with a weight of 1) and are compared
+ * by their distance.
  */
 struct sched {
 	struct sched_params params;
@@ -109,7 +119,10 @@ struct sched {
 
 void sched_init(struct sched *s, const struct sched_params *params);
 
-/* weight is 1 ... SCHED_MAX_WEIGHT, cap 0 ... SCHED_MAX_CAP. It is IDLE. */
+/*
+ * weight is 1 ... SCHED_MAX_WEIGHT, cap 0 ... SCHED_MAX_CAP. It is IDLE, and has
+ * neither credit nor debt.
+ */
 void sched_add(struct sched *s, struct sched_client *c, uint32_t weight,
 	       uint32_t cap, uint64_t now);
 /* In any state. */
@@ -129,9 +142,10 @@ void sched_left(struct sched *s, struct sched_client *c, bool wants,
 		uint64_t now);
 
 /*
- * How long, in all, it had work on the GPU, by its own account. It is believed
- * where nobody waits, and never more than the time that has passed. While others
- * wait who has the GPU is charged for all of the time: it kept them from it.
+ * How long, in all, it had work on the GPU, by its own account. Who has the GPU is
+ * charged for all of the time; what it had while nobody waited and, as it claims,
+ * did not use, is given back here. While others wait nothing is: it kept
+ * them from it. Of who has the GPU a claim is wanted before each sched_decide().
  */
 void sched_claim(struct sched *s, struct sched_client *c, uint64_t busy_ns,
 		 uint64_t now);
@@ -140,12 +154,15 @@ void sched_claim(struct sched *s, struct sched_client *c, uint64_t busy_ns,
  * What is to be done now. grant: give it the GPU (it is RUNNING now). leave: ask
  * it to leave (it is LEAVING now); who leaves at once is told by sched_left().
  * Either may be NULL; where one is not, ask again. at: when to ask again even if
- * nothing happens, UINT64_MAX: no need.
+ * nothing happens, UINT64_MAX: no need. next: who is to have the GPU next, NULL:
+ * nobody waits for it; next_at: when who has it is to leave, which may be over.
  */
 struct sched_decision {
 	struct sched_client *grant;
 	struct sched_client *leave;
 	uint64_t at;
+	struct sched_client *next;
+	uint64_t next_at;
 };
 
 struct sched_decision sched_decide(struct sched *s, uint64_t now);

@@ -191,7 +191,7 @@ static uint64_t do_info(struct session *s, const struct vgpu_info_req *req)
 		.mem_used = s->stats->mem_used,
 		.requests = s->stats->requests,
 		.errors = stats_errors(s->stats),
-		.busy_ns = s->stats->busy_ns,
+		.busy_ns = gate_busy_ns(&s->gate),
 		.temperature_mc = s->info.temperature_mc,
 		.power_mw = s->info.power_mw,
 		.utilization = s->info.utilization,
@@ -310,6 +310,8 @@ void session_lose(struct session *s)
 
 void session_end(struct session *s)
 {
+	/* Whatever our end takes, nobody waits for a GPU that idles here. */
+	gate_arm(&s->gate);
 	streams_free_all(&s->streams, s->eng);
 	objects_end_all(&s->objects);
 	buffer_unmap_all(&s->bufs);

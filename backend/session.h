@@ -27,6 +27,7 @@
 
 #include "../cuda/engine.h"
 #include "buffer.h"
+#include "gate.h"
 #include "limits.h"
 #include "object.h"
 #include "ring.h"
@@ -38,6 +39,7 @@
 struct inflight;
 
 /*
+ * @gate: what jobs go through to eng
  * @arena: octets shared with the guest, rules.arena_len of them
  * @ids: bitmap of the ids in flight
  * @unheard: bitmap of the contexts in which a quiet request failed that has no
@@ -51,6 +53,7 @@ struct inflight;
 struct session {
 	struct ring *ring;
 	struct vgpu_engine *eng;
+	struct gate gate;
 	struct vgpu_stats *stats;
 	uint8_t *arena;
 	struct rules rules;
@@ -71,8 +74,8 @@ struct session {
 };
 
 /*
- * ring, eng, stats, arena, rules, bufs but its table, and objects.quota are set,
- * all else is zero before. slots is the ring's size; false where there is no
+ * ring, eng, gate, stats, arena, rules, bufs but its table, and objects.quota are
+ * set, all else is zero before. slots is the ring's size; false where there is no
  * memory for the pool.
  */
 bool session_init(struct session *s, uint32_t slots);

@@ -14,7 +14,8 @@ struct inflight *inflight_get(struct session *s, const struct vgpu_request *req,
 
 	s->free = fl->next;
 	memset(&fl->job, 0, sizeof(fl->job));
-	fl->job.owner = fl;
+	fl->gate.job = &fl->job;
+	fl->gate.owner = fl;
 	fl->made = NULL;
 	fl->id = req->id;
 	fl->op = req->op;
@@ -67,7 +68,7 @@ void request_submit(struct session *s, struct inflight *fl, struct stream *st,
 	fl->job.stream = st->eng_stream;
 	fl->job.op = op;
 	st->inflight++;
-	vgpu_engine_submit(s->eng, &fl->job);
+	gate_submit(&s->gate, &fl->gate);
 }
 
 static bool makes_an_object(uint8_t op)
@@ -119,7 +120,6 @@ static enum vgpu_status note_loss(struct session *s, enum vgpu_status status)
 
 static void count_job(struct session *s, const struct vgpu_job *job)
 {
-	s->stats->busy_ns += job->time_ns;
 	if (job->path < VGPU_NR_PATHS)
 		s->stats->path[job->path]++;
 	if (job->op == VGPU_OP_LAUNCH && !job->status)
@@ -135,7 +135,7 @@ static bool is_fence(const struct inflight *fl)
 
 static void job_done(struct session *s, struct vgpu_job *job)
 {
-	struct inflight *fl = job->owner;
+	struct inflight *fl = ((struct gate_job *)job->owner)->owner;
 	struct stream *st = fl->stream;
 	enum vgpu_status status = job->status;
 	uint64_t value;
@@ -164,18 +164,15 @@ static void job_done(struct session *s, struct vgpu_job *job)
 
 bool session_reap(struct session *s)
 {
-	struct vgpu_job *job, *next;
-	bool worked;
+	struct vgpu_job *job = gate_reap(&s->gate), *next;
+	bool worked = job;
 
-	/* Nothing is with the engine, and it is not armed. */
-	if (!s->nr_inflight)
-		return false;
-	job = vgpu_engine_reap(s->eng);
-	worked = job;
 	for (; job; job = next) {
 		next = job->next;
 		job_done(s, job);
 	}
+	if (s->lost)
+		gate_lose(&s->gate);
 	if (s->destroys && (worked || s->ending) && finish_destroys(s))
 		worked = true;
 	return worked;

@@ -17,7 +17,7 @@
 #define INFLIGHT_OBJECTS (VGPU_MAX_RELOCS + 1)
 
 /*
- * A request in flight: a job that the engine has, or a CTX_DESTROY that waits.
+ * A request in flight: a job that gate or engine has, or a CTX_DESTROY that waits.
  * Free ones, and those CTX_DESTROYs, are linked by next.
  *
  * @refused: of a quiet request: what was wrong with it before it became a job
@@ -27,6 +27,7 @@
  */
 struct inflight {
 	struct vgpu_job job;
+	struct gate_job gate;
 	struct inflight *next;
 	struct stream *stream;
 	struct object *made;
@@ -104,7 +105,7 @@ void inflight_put(struct session *s, struct inflight *fl);
 enum vgpu_status make_stream(struct session *s, const struct vgpu_request *req,
 			     struct stream **out);
 
-/* Gives it to the engine as this operation. */
+/* On its way to the engine, as this operation. */
 void request_submit(struct session *s, struct inflight *fl, struct stream *st,
 		    uint8_t op);
 

@@ -44,7 +44,8 @@ static const char *status_name(unsigned int status)
 	return names[status];
 }
 
-void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st)
+void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st,
+	       const struct arbiter_use *use)
 {
 	char by_status[1024], by_path[512];
 
@@ -67,5 +68,9 @@ void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st)
 		F_NUM("busy_ns", st->busy_ns), F_NUM("launches", st->launches),
 		F_NUM("buffers", st->buffers),
 		F_NUM("bytes_mapped", st->bytes_mapped),
-		F_NUM("objects", st->objects), F_NUM("mem_used", st->mem_used));
+		F_NUM("objects", st->objects), F_NUM("mem_used", st->mem_used),
+		F_NUM("gpu_used_ns", use->used_ns),
+		F_NUM("gpu_grants", use->grants),
+		F_NUM("gpu_wait_ns", use->wait_ns),
+		F_NUM("gpu_wait_max_ns", use->wait_max_ns));
 }

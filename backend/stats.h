@@ -12,6 +12,7 @@
 #include <xen/io/vgpuif.h>
 
 #include "../cuda/engine.h"
+#include "arbiter.h"
 
 /*
  * @requests:	read from the ring
@@ -25,7 +26,8 @@
  *		found some, and did not
  * @batches:	pushes of one or more responses
  * @notify_sent, @notify_suppressed: pushes that did and did not need an event
- * @busy_ns:	engine time of this device's jobs
+ * @busy_ns:	time with work of this device in the engine, of one job or many;
+ *		up to date in a report
  * @launches:	kernels that LAUNCH has run
  * @buffers, @bytes_mapped: guest buffers at present
  * @objects, @mem_used: objects at present, and bytes of device memory
@@ -53,6 +55,8 @@ struct vgpu_stats {
 
 /* Requests with a status other than VGPU_RSP_OK. */
 uint64_t stats_errors(const struct vgpu_stats *st);
-void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st);
+/* use: the GPU's share as the supervisor counts it. */
+void stats_log(uint32_t domid, uint32_t devid, const struct vgpu_stats *st,
+	       const struct arbiter_use *use);
 
 #endif /* VGPU_BACKEND_STATS_H */

@@ -43,6 +43,8 @@ bool store_read_uint(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 	char *val = store_read(xs, t, dir, node, &len);
 	bool ok = val && vgpu_parse_uint(val, len, max, out);
 
+	if (val && !ok)
+		errno = EINVAL;
 	free(val);
 	return ok;
 }
@@ -63,7 +65,9 @@ static bool write_nodes(struct xs_handle *xs, xs_transaction_t t,
 {
 	char path[2 * STORE_PATH];
 
-	if (!store_exists(xs, t, dir, VGPU_NODE_FRONTEND))
+	/* By hand, one of them may have been removed. */
+	if (!store_exists(xs, t, dir, VGPU_NODE_FRONTEND) &&
+	    !store_exists(xs, t, dir, VGPU_NODE_STATE))
 		return false;
 	for (unsigned int i = 0; i < n; i++) {
 		const char *val = nodes[i].value;

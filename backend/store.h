@@ -22,20 +22,22 @@ struct store_node {
 	const char *value;
 };
 
-/* dir/node, allocated, NUL added; NULL with errno. */
+/* dir/node, allocated, NUL added; NULL with errno, ENOENT where it is missing. */
 char *store_read(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 		 const char *node, unsigned int *len);
 
-/* False where the node is missing or no number of at most max. */
+/* False, with errno: EINVAL where it is no number of at most max. */
 bool store_read_uint(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 		     const char *node, uint64_t max, uint64_t *out);
 
+/* False with errno. */
 bool store_exists(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 		  const char *node);
 
 /*
- * All of the nodes or none, into a backend directory, and only while its node
- * "frontend" is there. False where it is gone or xenstored refused.
+ * All of the nodes or none, into a backend directory, and only while one of the
+ * nodes "frontend" and "state" is there. False where it is gone or xenstored
+ * refused, which is logged.
  */
 bool store_update(struct xs_handle *xs, const char *dir,
 		  const struct store_node *nodes, unsigned int n);

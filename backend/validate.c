@@ -47,13 +47,14 @@ static enum vgpu_status check_info(const struct vgpu_info_req *r,
 	return check_arena(r->arena_offset, r->length, rules);
 }
 
-static enum vgpu_status check_buffer_map(const struct vgpu_buffer_map_req *r)
+static enum vgpu_status check_buffer_map(const struct vgpu_buffer_map_req *r,
+					 const struct rules *rules)
 {
 	uint64_t pages;
 
 	if (r->reserved0 || !ZERO(r->reserved))
 		return VGPU_RSP_INVALID;
-	if (!r->handle || r->handle > BACK_MAX_BUFFERS)
+	if (!r->handle || r->handle > rules->max_buffers)
 		return VGPU_RSP_INVALID;
 	if (r->flags & ~VGPU_BUF_READ_ONLY)
 		return VGPU_RSP_INVALID;
@@ -234,7 +235,7 @@ static enum vgpu_status check_body(const struct vgpu_request *req,
 	case VGPU_OP_INFO:
 		return check_info(&req->u.info, rules);
 	case VGPU_OP_BUFFER_MAP:
-		return check_buffer_map(&req->u.map);
+		return check_buffer_map(&req->u.map, rules);
 	case VGPU_OP_BUFFER_UNMAP:
 	case VGPU_OP_MEM_FREE:
 	case VGPU_OP_MODULE_UNLOAD:

@@ -19,11 +19,13 @@
  * What requests of this device are held to.
  *
  * @arena_len: octets
+ * @max_buffers: largest handle of a buffer
  * @kernels: bits of enum vgpu_kernel that the guest may ask for
  * @modules: the engine runs the guest's own code
  */
 struct rules {
 	uint32_t arena_len;
+	uint32_t max_buffers;
 	uint32_t kernels;
 	bool modules;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * vgpubackd.c - the supervisor: options, lock, and the loop
+ * vgpubackd.c - the supervisor: lock, signals, and the loop
  *
- * One process in the backend domain, one thread. Finds the vgpu devices of its
+ * One process in the backend domain, one thread beside the arbiter's. Finds the vgpu devices of its
  * domain in xenstore, passes the sanity gate, offers what it found, checks what
  * guests answer, and runs one vgpu-worker a device. It never opens an engine,
  * never maps a page of a guest, and never waits for one guest while another
@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,152 +21,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../xenstore-schema/values.h"
 #include "backd.h"
 #include "clock.h"
 #include "log.h"
-#include "vgpu_nodes.h"
+#include "options.h"
 
-#define RUN_DIR "/run/xen-vgpu"
 #define WATCH_SCAN "scan"
 
 /* How many watch events are taken before children are looked at again. */
 #define WATCH_BATCH 4096
 
 static struct backd backd;
-
-static void usage(FILE *to)
-{
-	fprintf(to,
-		"usage: vgpubackd [OPTION]...\n"
-		"Serves the vgpu devices of this Xen domain. Runs in the "
-		"foreground; the log\n"
-		"goes to stderr.\n"
-		"\n"
-		"  --engine auto|cpu|cuda|remote:ADDRESS\n"
-		"                           what runs the work; auto (the "
-		"default) is cuda and,\n"
-		"                           where it fails its sanity gate, "
-		"cpu\n"
-		"  --poll-us N              longest time that a worker looks "
-		"for work before it\n"
-		"                           sleeps, microseconds, 0: never "
-		"(%d)\n"
-		"  --max-mapped-pages N     of one device at a time (%d)\n"
-		"  --max-launch-ms N        how long one kernel of a guest may "
-		"run, 0: for ever\n"
-		"                           (%d); one that takes longer costs "
-		"the guest its worker\n"
-		"  --debug-kernels          offer debug-fault, which costs a "
-		"guest its worker\n"
-		"  --log-level error|warn|info|debug\n"
-		"  --run-dir DIR            where the lock is (" RUN_DIR ")\n"
-		"  --help, --version\n"
-		"\n"
-		"SIGTERM closes all devices and ends; SIGUSR1 logs "
-		"statistics.\n",
-		BACK_POLL_US, BACK_MAPPED_PAGES, BACK_LAUNCH_MS);
-}
-
-struct options {
-	const char *engine;
-	const char *run_dir;
-	struct policy policy;
-};
-
-static void bad_option(const char *option, const char *value)
-{
-	fprintf(stderr, "vgpubackd: %s \"%s\": see vgpubackd --help\n", option,
-		value);
-	exit(2);
-}
-
-static uint32_t number(const char *option, const char *text, uint32_t min,
-		       uint32_t max)
-{
-	uint64_t n;
-
-	if (!vgpu_parse_uint(text, strlen(text), max, &n) || n < min)
-		bad_option(option, text);
-	return n;
-}
-
-static void parse_options(int argc, char **argv, struct options *opt)
-{
-	enum {
-		OPT_ENGINE = 1,
-		OPT_POLL,
-		OPT_PAGES,
-		OPT_LAUNCH,
-		OPT_DEBUG,
-		OPT_LEVEL,
-		OPT_RUN_DIR,
-		OPT_HELP,
-		OPT_VERSION
-	};
-	static const struct option options[] = {
-		{"engine", required_argument, NULL, OPT_ENGINE},
-		{"poll-us", required_argument, NULL, OPT_POLL},
-		{"max-mapped-pages", required_argument, NULL, OPT_PAGES},
-		{"max-launch-ms", required_argument, NULL, OPT_LAUNCH},
-		{"debug-kernels", no_argument, NULL, OPT_DEBUG},
-		{"log-level", required_argument, NULL, OPT_LEVEL},
-		{"run-dir", required_argument, NULL, OPT_RUN_DIR},
-		{"help", no_argument, NULL, OPT_HELP},
-		{"version", no_argument, NULL, OPT_VERSION},
-		{0},
-	};
-	enum log_level level;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case OPT_ENGINE:
-			if (!offers_engine_ok(optarg))
-				bad_option("--engine", optarg);
-			opt->engine = optarg;
-			break;
-		case OPT_POLL:
-			opt->policy.poll_us = number("--poll-us", optarg, 0,
-						     BACK_MAX_POLL_US);
-			break;
-		case OPT_PAGES:
-			opt->policy.max_mapped_pages =
-				number("--max-mapped-pages", optarg, 1,
-				       BACK_MAX_MAPPED_PAGES);
-			break;
-		case OPT_LAUNCH:
-			opt->policy.max_launch_ms =
-				number("--max-launch-ms", optarg, 0,
-				       BACK_MAX_LAUNCH_MS);
-			break;
-		case OPT_DEBUG:
-			opt->policy.kernels |= BACK_DEBUG_KERNELS;
-			break;
-		case OPT_LEVEL:
-			if (!log_level_by_name(optarg, &level))
-				bad_option("--log-level", optarg);
-			log_set_level(level);
-			break;
-		case OPT_RUN_DIR:
-			opt->run_dir = optarg;
-			break;
-		case OPT_HELP:
-			usage(stdout);
-			exit(0);
-		case OPT_VERSION:
-			puts("vgpubackd " VGPU_VERSION);
-			exit(0);
-		default:
-			usage(stderr);
-			exit(2);
-		}
-	}
-	if (optind < argc) {
-		usage(stderr);
-		exit(2);
-	}
-}
 
 static _Noreturn void fatal(const char *what, const char *why)
 {
@@ -244,7 +108,10 @@ static void store_readable(struct backd *bd)
 		watch = xs_check_watch(bd->xs);
 		if (!watch)
 			break;
-		scan_notice(bd, watch[XS_WATCH_TOKEN]);
+		if (!remember_watch(bd->remember, watch[XS_WATCH_PATH],
+				    watch[XS_WATCH_TOKEN]))
+			scan_notice(bd, watch[XS_WATCH_PATH],
+				    watch[XS_WATCH_TOKEN]);
 		free(watch);
 	}
 	scan_noticed(bd);
@@ -307,6 +174,8 @@ static int next_timeout(const struct backd *bd)
 {
 	uint64_t first = offers_deadline(&bd->offers);
 
+	if (!bd->stopping)
+		first = sooner(first, remember_deadline(bd->remember));
 	for (const struct device *d = bd->devices; d; d = d->next)
 		first = sooner(first, device_deadline(d));
 	return clock_until(first, clock_ms());
@@ -387,6 +256,8 @@ static int loop(struct backd *bd, int sigfd)
 				  F_STR("why", bd->offers.gpu[0].why));
 			return 1;
 		}
+		if (!bd->stopping)
+			remember_run(bd->remember, clock_ms());
 		if (bd->rescan && !bd->stopping)
 			scan(bd);
 		if (bd->lost)
@@ -395,31 +266,45 @@ static int loop(struct backd *bd, int sigfd)
 	return 0;
 }
 
+static void start_arbiter(struct backd *bd, uint32_t slice_us, uint32_t poll_us)
+{
+	const struct sched_params params = {
+		.slice_ns = (uint64_t)slice_us * 1000,
+		.min_run_ns = ARBITER_MIN_RUN_NS,
+		.grace_ns = ARBITER_GRACE_NS,
+	};
+
+	bd->arbiter = arbiter_start(&params);
+	if (!bd->arbiter)
+		fatal("cannot start the arbiter", strerror(errno));
+	arbiter_poll(bd->arbiter, poll_us);
+}
+
 int main(int argc, char **argv)
 {
-	struct options opt = {
-		.engine = "auto",
-		.run_dir = RUN_DIR,
-		.policy = {.poll_us = BACK_POLL_US,
-			   .max_mapped_pages = BACK_MAPPED_PAGES,
-			   .max_launch_ms = BACK_LAUNCH_MS,
-			   .kernels = BACK_KERNELS},
-	};
+	struct options opt;
 	int sigfd, rc;
 
-	parse_options(argc, argv, &opt);
+	options_parse(&opt, argc, argv);
 	take_lock(opt.run_dir);
 	sigfd = take_signals();
 	log_event(LOG_INFO, "start", F_STR("version", VGPU_VERSION),
 		  F_STR("engine", opt.engine), F_NUM("pid", getpid()));
 	connect_store(&backd);
 	backd.policy = opt.policy;
+	start_arbiter(&backd, opt.slice_us, opt.policy.poll_us);
 	offers_start(&backd.offers, opt.engine, opt.policy.kernels);
 	/* Where the probe could not even be started, the answer is there now. */
-	if (backd.offers.gpu[0].state == OFFER_FAILED)
+	if (backd.offers.gpu[0].state == OFFER_FAILED &&
+	    !offers_none(&backd.offers))
 		fatal("cannot run vgpu-worker", backd.offers.gpu[0].why);
+	backd.remember = remember_start(backd.xs, opt.state_file);
 	backd.rescan = true;
 	rc = loop(&backd, sigfd);
+	/* Of a loop that failed there may be workers, which end with us. */
+	if (!workers_left(&backd))
+		arbiter_stop(backd.arbiter);
+	remember_end(backd.remember);
 	xs_close(backd.xs);
 	log_event(LOG_INFO, "end", F_NUM("status", rc));
 	return rc;

@@ -3,12 +3,13 @@
  * worker.c - vgpu-worker: serves one device of one guest
  *
  * One process a device, one thread (an engine may have more). Started by
- * vgpubackd with a socket at WORKER_FD (proto.h). It opens the Xen devices,
+ * vgpubackd with a socket (proto.h) and a lease (lease.h). It opens the Xen devices,
  * drops its privileges, opens the engine, filters its system calls, and only
  * then maps the guest's ring and arena. From there on one loop takes turns
  * through ring and engine, without a system call as long as polling.h says so,
- * and else sleeps until the supervisor, the event channel or the engine wakes
- * it.
+ * and else sleeps until the supervisor, the event channel, the engine or the
+ * arbiter wakes it. Jobs wait in the gate (gate.h) while the GPU is another
+ * worker's.
  *
  * It never speaks to xenstore, never blocks on a guest or on work, and holds
  * nothing that outlives it: its end unmaps and unbinds everything.
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,7 @@
 #include "confine.h"
 #include "dma.h"
 #include "grants.h"
+#include "inherited.h"
 #include "log.h"
 #include "polling.h"
 #include "probe.h"
@@ -43,10 +46,11 @@
 /* How often a worker that does not sleep looks at its descriptors. */
 #define LOOK_NS 1000000
 
-enum { FD_SUPERVISOR, FD_EVTCHN, FD_ENGINE, NR_FDS };
+enum { FD_SUPERVISOR, FD_EVTCHN, FD_ENGINE, FD_LEASE, NR_FDS };
 
 struct worker {
 	struct worker_config cfg;
+	struct lease *lease;
 	struct vgpu_engine *eng;
 	struct grants grants;
 	struct ring ring;
@@ -80,8 +84,10 @@ static void send_why(enum msg_type type, const char *why)
 
 static void send_report(void)
 {
-	struct msg m = {.type = MSG_REPORT, .u.stats = w.stats};
+	struct msg m = {.type = MSG_REPORT};
 
+	w.stats.busy_ns = gate_busy_ns(&w.session.gate);
+	m.u.stats = w.stats;
 	send_msg(&m);
 }
 
@@ -129,9 +135,11 @@ static void init_session(void *arena)
 
 	s->ring = &w.ring;
 	s->eng = w.eng;
+	gate_init(&s->gate, w.eng, w.lease, LEASE_KICK_FD, LEASE_WAKE_FD);
 	s->stats = &w.stats;
 	s->arena = arena;
 	s->rules.arena_len = w.cfg.arena_pages * VGPUIF_PAGE_SIZE;
+	s->rules.max_buffers = w.cfg.max_buffers;
 	s->rules.kernels = w.cfg.kernels;
 	s->objects.quota = w.cfg.mem_quota;
 	s->bufs.grants = &w.grants;
@@ -168,6 +176,8 @@ static void connect_guest(void)
 					   .events = POLLIN};
 	w.fds[FD_ENGINE] =
 		(struct pollfd){.fd = vgpu_engine_fd(w.eng), .events = POLLIN};
+	w.fds[FD_LEASE] =
+		(struct pollfd){.fd = LEASE_WAKE_FD, .events = POLLIN};
 }
 
 static void disconnect_guest(void)
@@ -230,6 +240,8 @@ static void supervisor_readable(void)
 		send_report();
 	else if (m.type == MSG_STOP)
 		stop(m.deadline_ms);
+	else if (m.type == MSG_QUOTA)
+		w.session.objects.quota = m.u.mem_quota;
 }
 
 /*
@@ -281,14 +293,19 @@ static bool turn(bool *slow)
 }
 
 /* True: what could come now will wake us. */
-static bool may_sleep(void)
+static bool may_sleep(uint64_t now)
 {
+	/* --poll-us 0: never. */
+	if (w.polling.limit_ns && gate_urgent(&w.session.gate, now)) {
+		/* Whoever has to act first may need this processor. */
+		sched_yield();
+		return false;
+	}
 	if (!w.stopping && !ring_idle(&w.ring))
 		return false;
 	if (w.session.ending)
 		return false;
-	/* Jobs alone wake by the engine, and are reaped before it is idle. */
-	return !w.session.nr_inflight || vgpu_engine_arm(w.eng);
+	return gate_arm(&w.session.gate);
 }
 
 /* poll(2), and what it brings but for work. False: it does not work. */
@@ -301,14 +318,23 @@ static bool look(int timeout)
 		supervisor_readable();
 	if (w.fds[FD_EVTCHN].revents && !ring_event(&w.ring))
 		broken("the event channel failed");
+	if (w.fds[FD_LEASE].revents)
+		gate_woken(&w.session.gate);
 	return true;
+}
+
+/* Nobody needs to wake us. */
+static void awake(void)
+{
+	ring_awake(&w.ring);
+	gate_awake(&w.session.gate);
 }
 
 static bool sleep_for_work(uint64_t now)
 {
 	bool ok = look(clock_until(w.stop_at, now / 1000000));
 
-	ring_awake(&w.ring);
+	awake();
 	w.looked_at = clock_ns();
 	polling_woken(&w.polling, w.looked_at);
 	return ok;
@@ -316,7 +342,7 @@ static bool sleep_for_work(uint64_t now)
 
 static bool look_by_the_way(uint64_t now)
 {
-	ring_awake(&w.ring);
+	awake();
 	if (now - w.looked_at < LOOK_NS)
 		return true;
 	w.looked_at = now;
@@ -349,28 +375,10 @@ static void run(void)
 		now = clock_ns();
 		if (w.stopping && now / 1000000 >= w.stop_at)
 			return;
-		if (!(polling_sleep(&w.polling, now) && may_sleep() ?
+		if (!(polling_sleep(&w.polling, now) && may_sleep(now) ?
 			      sleep_for_work(now) :
 			      look_by_the_way(now)))
 			return broken("poll failed");
-	}
-}
-
-static void check_config(ssize_t len, const struct msg *m)
-{
-	const struct worker_config *c = &m->u.config;
-
-	if (len != sizeof(*m) || m->type != MSG_CONFIG ||
-	    c->ring_order > VGPUIF_MAX_RING_PAGE_ORDER || !c->arena_pages ||
-	    c->arena_pages > VGPUIF_MAX_ARENA_PAGES ||
-	    c->log_level > LOG_DEBUG || c->poll_us > BACK_MAX_POLL_US ||
-	    !c->max_mapped_pages ||
-	    c->max_mapped_pages > BACK_MAX_MAPPED_PAGES ||
-	    c->max_launch_ms > BACK_MAX_LAUNCH_MS ||
-	    !memchr(c->engine, '\0', sizeof(c->engine))) {
-		fputs("vgpu-worker: started by hand? vgpubackd starts it\n",
-		      stderr);
-		exit(2);
 	}
 }
 
@@ -392,12 +400,13 @@ static int serve_main(void)
 {
 	pid_t supervisor = getppid();
 	char why[WORKER_WHY];
-	struct msg m;
 
 	/* A terminal sends ^C to us too; it is the supervisor's to act on. */
 	signal(SIGINT, SIG_IGN);
-	check_config(recv(WORKER_FD, &m, sizeof(m), 0), &m);
-	w.cfg = m.u.config;
+	inherited_config(&w.cfg);
+	w.lease = inherited_lease();
+	if (!w.lease)
+		failed("cannot map the lease", strerror(errno));
 	log_set_level(w.cfg.log_level);
 	log_set_device(w.cfg.domid, w.cfg.devid);
 

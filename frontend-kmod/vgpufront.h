@@ -136,7 +136,7 @@ struct vgf_buffer {
 	bool handle_lost;	/* the backend would not give the handle back */
 	unsigned int slot;	/* in vgf_ctx.bufs */
 	unsigned int handle;	/* on the wire; 0 before it has one */
-	unsigned int in_use;	/* by user requests in flight */
+	unsigned int in_use;	/* by user requests in flight: not released */
 	u32 generation;
 	u32 first_offset;
 	u64 length;
@@ -346,6 +346,10 @@ static inline unsigned int vgf_ctx_outstanding(const struct vgf_ctx *ctx)
 {
 	return ctx->nr_inflight + ctx->nr_cqes;
 }
+
+/* vgpufront_suspend.c: in the xenwatch thread */
+void vgf_suspend(struct vgf_dev *vgf);
+void vgf_begin_anew(struct vgf_dev *vgf);
 
 /* vgpufront_submit.c */
 bool vgf_may_put(struct vgf_dev *vgf, const struct vgf_turn *turn);

@@ -149,10 +149,10 @@ bool vgf_buffer_step(struct vgf_dev *vgf, struct vgf_buffer *buf)
 {
 	struct vgpu_request req = { .op = VGPU_OP_BUFFER_UNMAP };
 
+	if (buf->in_use)
+		return false;
 	switch (buf->state) {
 	case VGF_BUF_MAPPED:
-		if (buf->in_use)
-			return false;
 		req.u.handle.handle = buf->handle;
 		buf->ctl.done = unmap_done;
 		if (!vgf_ctl_send(vgf, buf->ctx, &req, &buf->ctl))

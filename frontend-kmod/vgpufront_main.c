@@ -15,6 +15,9 @@
  *   Closed, gone   ends its grants                        Closed
  *   Initialising,  (restarted while it was connected)
  *   InitWait       as for Closed, then negotiates again   Initialising
+ *
+ * A guest that was saved and restored, or migrated, begins anew: see resume(),
+ * and class_changed() where the device's directories come later than the guest.
  */
 #include <linux/iopoll.h>
 #include <linux/module.h>
@@ -315,26 +318,82 @@ static int remove(struct xenbus_device *xbdev)
 }
 #endif
 
-/*
- * After save and restore, or migration: the grant table and all ports are new,
- * and so is the backend. As if it had been lost, and found again.
- */
-static int resume(struct xenbus_device *xbdev)
+/* Also before a save after which the guest goes on where it is. */
+static int suspend(struct xenbus_device *xbdev)
 {
-	struct vgf_dev *vgf = dev_get_drvdata(&xbdev->dev);
-
-	cancel_work_sync(&vgf->broken_work);
-	mutex_lock(&vgf->life);
-	vgf_link_settle(vgf);
-	vgf->attempts = 0;
-	/* The backend that broke the rules stayed behind. */
-	spin_lock_irq(&vgf->lock);
-	vgf->state = VGPUFRONT_STATE_DISCONNECTED;
-	spin_unlock_irq(&vgf->lock);
-	mutex_unlock(&vgf->life);
+	vgf_suspend(dev_get_drvdata(&xbdev->dev));
 
 	return 0;
 }
+
+/*
+ * After save and restore, or migration: the grant table and all ports are new,
+ * and so is the backend. As if it had been lost, and found again.
+ *
+ * The references of the grants are ours all the while, in the new table too,
+ * where their entries are empty: they are ended like any others, once. The
+ * xenwatch thread runs this, so no callback of ours does meanwhile.
+ */
+static int resume(struct xenbus_device *xbdev)
+{
+	vgf_begin_anew(dev_get_drvdata(&xbdev->dev));
+
+	return 0;
+}
+
+/* A device of ours that the xenbus core could not resume, with a reference. */
+static struct xenbus_device *not_resumed(void)
+{
+	struct xenbus_device *xbdev = NULL;
+	struct vgf_dev *vgf;
+
+	mutex_lock(&devs_lock);
+	list_for_each_entry(vgf, &devs, node) {
+		if (vgf->xbdev->otherend)
+			continue;
+		xbdev = vgf->xbdev;
+		get_device(&xbdev->dev);
+		vgf_begin_anew(vgf);
+		break;
+	}
+	mutex_unlock(&devs_lock);
+
+	return xbdev;
+}
+
+/*
+ * Something changed below device/vgpu, or xenstore is another one: all watches
+ * fire once after each restore, when the devices have been resumed.
+ *
+ * The toolstack may make the directories of a restored guest's device late, or
+ * never. Then the core cannot resume it, does not call resume(), and forgets
+ * the other end, and the device is never looked at again, as directories that
+ * appear are taken for its own. So it is removed here, as the core does with a
+ * device whose directory goes. What waits for it is told that it is lost.
+ */
+static void class_changed(struct xenbus_watch *watch, const char *path,
+			  const char *token)
+{
+	struct xenbus_device *xbdev;
+
+	while ((xbdev = not_resumed())) {
+		dev_warn(&xbdev->dev, "no backend after a restore\n");
+		device_unregister(&xbdev->dev);
+		/*
+		 * If they have appeared meanwhile nobody else tells the core:
+		 * it finds a device when something in it is written.
+		 */
+		if (xenbus_exists(XBT_NIL, xbdev->nodename, "state"))
+			xenbus_printf(XBT_NIL, xbdev->nodename, "state", "%d",
+				      XenbusStateInitialising);
+		put_device(&xbdev->dev);
+	}
+}
+
+static struct xenbus_watch class_watch = {
+	.node = "device/" VGPUIF_CLASS,
+	.callback = class_changed,
+};
 
 /*
  * The xenbus core waits at shutdown for a backend that stays in Closing until
@@ -365,6 +424,7 @@ static struct xenbus_driver driver = {
 	.not_essential = true,
 	.probe = probe,
 	.remove = remove,
+	.suspend = suspend,
 	.resume = resume,
 	.otherend_changed = backend_changed,
 };
@@ -386,9 +446,14 @@ static int __init vgpufront_init(void)
 	err = xenbus_register_frontend(&driver);
 	if (err)
 		goto fail_notifier;
+	err = register_xenbus_watch(&class_watch);
+	if (err)
+		goto fail_driver;
 
 	return 0;
 
+fail_driver:
+	xenbus_unregister_driver(&driver);
 fail_notifier:
 	unregister_reboot_notifier(&reboot_nb);
 fail:
@@ -401,6 +466,7 @@ module_init(vgpufront_init);
 
 static void __exit vgpufront_exit(void)
 {
+	unregister_xenbus_watch(&class_watch);
 	unregister_reboot_notifier(&reboot_nb);
 	xenbus_unregister_driver(&driver);
 	/* Runs what is left of contexts that were closed just before. */

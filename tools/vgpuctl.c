@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vgpuctl.c - attach, detach and list the vgpu devices of Xen guests
+ * vgpuctl.c - give Xen guests vgpu devices: the program's frame
  *
  * Owns the command line, the help and the two handles (xenstore, libxl). Runs
  * in dom0 as root, once per command. Must never do a command's work itself.
@@ -19,20 +19,26 @@
 #define TIMEOUT_S 30
 
 static const char usage[] =
-	"usage: vgpuctl COMMAND [ARGUMENTS]\n"
+	"usage: vgpuctl [--state-file FILE] COMMAND [ARGUMENTS]\n"
 	"Gives Xen guests a GPU device (class vgpu) served by vgpubackd.\n"
-	"  attach DOMAIN [KEY=VALUE,...]   add a device\n"
-	"  detach DOMAIN [DEVID|all]       remove a device\n"
-	"  list [DOMAIN]                   the devices and their state\n"
 	"  create CONFIG [XL-OPTIONS]      xl create, with the config's vgpu "
 	"lines\n"
+	"  attach DOMAIN [KEY=VALUE,...]   add a device\n"
+	"  detach DOMAIN [DEVID|all]       remove a device\n"
+	"  set DOMAIN [DEVID] KEY=VALUE,...  change weight, cap, mem of one\n"
+	"  list [DOMAIN]                   the devices and their state\n"
+	"  forget NAME|UUID                a domain's devices are remembered "
+	"no more\n"
 	"  help COMMAND                    more about one of them\n"
-	"DOMAIN is a name or an id.\n"
-	"      --help      this text\n"
-	"      --version   version\n"
+	"DOMAIN is a name or an id. The devices of a domain are remembered: "
+	"vgpubackd\n"
+	"attaches them again whenever a domain of that UUID or name starts.\n"
+	"      --state-file FILE  where (" REGISTRY_PATH ")\n"
+	"      --help             this text\n"
+	"      --version          version\n"
 	"Exit status: 0 done, 1 failed, 2 wrong usage, 3 attached, but no "
 	"vgpubackd\n"
-	"has answered yet.\n";
+	"has answered yet, 4 done, but the state file does not say so.\n";
 
 static const char help_attach[] =
 	"usage: vgpuctl attach [--no-wait] [--timeout SECONDS] DOMAIN "
@@ -42,6 +48,10 @@ static const char help_attach[] =
 	"  mem=BYTES     quota of device memory; K, M, G, T; 0: no quota (0)\n"
 	"  weight=N      share of the GPU's time, 1 to 65535 (256)\n"
 	"  cap=PERCENT   upper bound, per cent of one GPU; 0: none (0)\n"
+	"  max-buffers=N       how many buffers the guest may have\n"
+	"  max-mapped-pages=N  how many of its pages may be mapped\n"
+	"  mps=0|1       share the GPU with other such guests through MPS "
+	"(0)\n"
 	"  devid=N       number of the device (the lowest free one)\n"
 	"  backend=DOMAIN  the domain that vgpubackd runs in (this one)\n"
 	"Waits until the backend offers the device; one that the backend "
@@ -62,9 +72,23 @@ static const char help_detach[] =
 
 static const char help_list[] =
 	"usage: vgpuctl list [DOMAIN]\n"
+	"       vgpuctl list --remembered [NAME|UUID]\n"
 	"One line per device: domain, device, state of both ends, what the "
 	"backend\n"
-	"offers, policy, and the backend's last error.\n";
+	"offers, policy, and the backend's last error.\n"
+	"      --remembered   what the state file has, and the id of those "
+	"that run\n";
+
+static const char help_set[] =
+	"usage: vgpuctl set DOMAIN [DEVID] KEY=VALUE,...\n"
+	"Changes mem, weight or cap of a device while it is in use, and in the "
+	"state\n"
+	"file. DEVID can be left out where the domain has just one.\n";
+
+static const char help_forget[] =
+	"usage: vgpuctl forget NAME|UUID\n"
+	"Removes a domain's devices from the state file. What is attached "
+	"stays.\n";
 
 static const char help_create[] =
 	"usage: vgpuctl create CONFIG [XL-OPTIONS]\n"
@@ -73,7 +97,8 @@ static const char help_create[] =
 	"  vgpu = [ \"gpu=0,mem=4G,weight=256,cap=0\" ]\n"
 	"in CONFIG, and unpauses it. Keys as for attach. If anything fails the "
 	"domain\n"
-	"is destroyed again. XL-OPTIONS are those of xl create but -n, -F and "
+	"is destroyed again, and what is remembered of it as before. "
+	"XL-OPTIONS are those of xl create but -n, -F and "
 	"-f; with\n"
 	"-p the domain stays paused.\n";
 
@@ -101,86 +126,13 @@ bool vgpuctl_libxl(struct vgpuctl *v)
 	return false;
 }
 
-static bool find_domain(struct vgpuctl *v, const char *text,
-			unsigned int *domid)
+bool vgpuctl_find_domain(struct vgpuctl *v, const char *text,
+			 unsigned int *domid)
 {
-	if (store_find_domain(v, text, domid))
+	if (domain_find(v->xs, text, domid))
 		return true;
 	say("there is no domain \"%s\"", text);
 	return false;
-}
-
-static enum vgpuctl_exit cmd_attach(struct vgpuctl *v, int argc, char **argv)
-{
-	char err[VGPU_LINE_ERR];
-	struct vgpu_line line;
-	unsigned int guest;
-
-	if (argc < 2 || argc > 3) {
-		fputs(help_attach, stderr);
-		return EXIT_USAGE;
-	}
-	if (!vgpu_line_parse(argc > 2 ? argv[2] : NULL, &line, err)) {
-		say("attach: %s", err);
-		return EXIT_USAGE;
-	}
-	if (!find_domain(v, argv[1], &guest))
-		return EXIT_FAILED;
-	return device_attach(v, guest, &line, "attach");
-}
-
-/* Which of the domain's n devices does text name? n where none. */
-static size_t pick(const struct vgpu_dev *dev, size_t n, const char *text)
-{
-	uint64_t devid;
-	size_t i;
-
-	if (!vgpu_parse_uint(text, strlen(text), UINT16_MAX, &devid))
-		return n;
-	for (i = 0; i < n && dev[i].devid != devid; i++)
-		;
-	return i;
-}
-
-static enum vgpuctl_exit cmd_detach(struct vgpuctl *v, int argc, char **argv)
-{
-	struct vgpu_dev dev[VGPU_DEV_MAX];
-	enum vgpuctl_exit rc = EXIT_OK;
-	unsigned int guest;
-	bool all;
-	size_t n, i = 0;
-
-	if (argc < 2 || argc > 3) {
-		fputs(help_detach, stderr);
-		return EXIT_USAGE;
-	}
-	if (!find_domain(v, argv[1], &guest))
-		return EXIT_FAILED;
-	n = store_devices(v, guest, dev, VGPU_DEV_MAX);
-	all = argc == 3 && !strcmp(argv[2], "all");
-	if (!n) {
-		say("domain %u has no vgpu device", guest);
-		return EXIT_FAILED;
-	}
-	if (argc == 2 && n > 1) {
-		say("domain %u has %zu vgpu devices: say which one, or all",
-		    guest, n);
-		return EXIT_USAGE;
-	}
-	if (argc == 3 && !all) {
-		i = pick(dev, n, argv[2]);
-		if (i == n) {
-			say("domain %u has no vgpu device \"%s\"", guest,
-			    argv[2]);
-			return EXIT_FAILED;
-		}
-	}
-	if (!all)
-		return device_detach(v, &dev[i]);
-	for (i = 0; i < n; i++)
-		if (device_detach(v, &dev[i]) != EXIT_OK)
-			rc = EXIT_FAILED;
-	return rc;
 }
 
 static const struct command {
@@ -191,7 +143,9 @@ static const struct command {
 } commands[] = {
 	{"attach", cmd_attach, help_attach, "nt"},
 	{"detach", cmd_detach, help_detach, "ft"},
-	{"list", cmd_list, help_list, ""},
+	{"set", cmd_set, help_set, ""},
+	{"list", cmd_list, help_list, "r"},
+	{"forget", cmd_forget, help_forget, ""},
 	{"create", cmd_create, help_create, NULL}, /* options are xl's */
 };
 
@@ -211,6 +165,7 @@ static enum vgpuctl_exit options(struct vgpuctl *v, const struct command *cmd,
 		{"no-wait", no_argument, NULL, 'n'},
 		{"force", no_argument, NULL, 'f'},
 		{"timeout", required_argument, NULL, 't'},
+		{"remembered", no_argument, NULL, 'r'},
 		{NULL, 0, NULL, 0},
 	};
 	uint64_t seconds;
@@ -227,6 +182,8 @@ static enum vgpuctl_exit options(struct vgpuctl *v, const struct command *cmd,
 			v->wait = false;
 		if (opt == 'f')
 			v->force = true;
+		if (opt == 'r')
+			v->remembered = true;
 		if (opt != 't')
 			continue;
 		if (!vgpu_parse_uint(optarg, strlen(optarg), 86400, &seconds)) {
@@ -239,10 +196,13 @@ static enum vgpuctl_exit options(struct vgpuctl *v, const struct command *cmd,
 	return EXIT_OK;
 }
 
-static enum vgpuctl_exit run_command(const struct command *cmd, int argc,
+static enum vgpuctl_exit run_command(const struct command *cmd,
+				     const char *state_file, int argc,
 				     char **argv)
 {
-	struct vgpuctl v = {.wait = true, .timeout_s = TIMEOUT_S};
+	struct vgpuctl v = {.wait = true,
+			    .timeout_s = TIMEOUT_S,
+			    .state_file = state_file};
 	enum vgpuctl_exit rc;
 	int first = 1;
 
@@ -271,10 +231,17 @@ static enum vgpuctl_exit run_command(const struct command *cmd, int argc,
 
 enum vgpuctl_exit vgpuctl_run(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "";
+	const char *state_file = REGISTRY_PATH;
 	const struct command *cmd;
+	const char *name;
 	bool help;
 
+	if (argc > 2 && !strcmp(argv[1], "--state-file")) {
+		state_file = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
+	name = argc > 1 ? argv[1] : "";
 	if (!strcmp(name, "--version")) {
 		puts("vgpuctl " VGPU_VERSION);
 		return EXIT_OK;
@@ -295,5 +262,5 @@ enum vgpuctl_exit vgpuctl_run(int argc, char **argv)
 		fputs(cmd->help, stdout);
 		return EXIT_OK;
 	}
-	return run_command(cmd, argc - 1, argv + 1);
+	return run_command(cmd, state_file, argc - 1, argv + 1);
 }

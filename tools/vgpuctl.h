@@ -3,15 +3,19 @@
  * vgpuctl.h - the parts of vgpuctl
  *
  * vgpuctl runs in the toolstack's domain, once per command, as root. It writes
- * the toolstack's nodes of vgpu.schema and no others; it never talks to a GPU
- * or to vgpubackd except through xenstore.
+ * the toolstack's nodes of vgpu.schema and the state file, and nothing else; it
+ * never talks to a GPU or to vgpubackd except through these.
  *
- *   vgpuctl.c         command line
- *   vgpuctl_line.c    a device line, "gpu=0,mem=4G,weight=256,cap=0"
- *   vgpuctl_store.c   directories and nodes of devices
- *   vgpuctl_device.c  attach, detach: the two changes and waiting for the ends
- *   vgpuctl_list.c    list
- *   vgpuctl_create.c  create: xl, then attach, then unpause
+ *   vgpuctl.c           command line
+ *   vgpuctl_commands.c  attach, detach, set
+ *   vgpuctl_device.c    one device's two changes, and waiting for its ends
+ *   vgpuctl_remember.c  what of that goes into the state file; forget
+ *   vgpuctl_list.c      list
+ *   vgpuctl_config.c    the vgpu lines of an xl config
+ *   vgpuctl_create.c    create: xl, then attach, then unpause
+ *
+ * What a device line is, what nodes a device has and what the state file looks
+ * like: device_line.h, device_nodes.h, registry.h.
  */
 #ifndef VGPUCTL_H
 #define VGPUCTL_H
@@ -24,40 +28,16 @@
 #include <libxl.h>
 #include <xenstore.h>
 
-#define VGPU_PATH_LEN 128
-#define VGPU_DEV_MAX 64 /* devices of one domain */
-#define VGPU_LINE_ERR 256
+#include "device_nodes.h"
+#include "registry.h"
 
 /* Exit status of the program. */
 enum vgpuctl_exit {
 	EXIT_OK = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
-	EXIT_UNSERVED = 3, /* attached, but no vgpubackd has answered yet */
-};
-
-/* What a device line says. */
-struct vgpu_line {
-	uint16_t gpu;
-	uint64_t mem; /* octets, 0: no quota */
-	uint16_t weight;
-	uint16_t cap;	  /* per cent of one GPU, 0: none */
-	int devid;	  /* -1: the lowest free one */
-	char backend[64]; /* domain name or id, "": this domain */
-};
-
-/*
- * Reads text; NULL is an empty line, which is all defaults. On failure false,
- * with a text for a person in err that names key and value.
- */
-bool vgpu_line_parse(const char *text, struct vgpu_line *line,
-		     char err[VGPU_LINE_ERR]);
-
-/* One device: the domains and numbers that its two paths are made of. */
-struct vgpu_dev {
-	unsigned int back;
-	unsigned int guest;
-	unsigned int devid;
+	EXIT_UNSERVED = 3,   /* attached, but no vgpubackd has answered yet */
+	EXIT_UNREMEMBERED = 4, /* done, but the state file does not say so */
 };
 
 /* What all commands work with. ctx is NULL until vgpuctl_libxl(). */
@@ -65,9 +45,11 @@ struct vgpuctl {
 	struct xs_handle *xs;
 	libxl_ctx *ctx;
 	xentoollog_logger *logger;
+	const char *state_file;
 	unsigned int timeout_s;
 	bool wait;
 	bool force;
+	bool remembered;
 };
 
 /* Set by a signal during create: stop waiting, undo, end. */
@@ -79,71 +61,82 @@ void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...);
 /* Opens libxl where that has not happened yet. Says why when it cannot. */
 bool vgpuctl_libxl(struct vgpuctl *v);
 
-/* ---- vgpuctl_store.c ---- */
-
-/* The domain vgpuctl runs in: the default backend. */
-unsigned int store_own_domid(struct vgpuctl *v);
-
-/*
- * A domain by id or name, as xenstore knows it. An id need not exist (its
- * nodes may have been left behind). False where a name is unknown.
- */
-bool store_find_domain(struct vgpuctl *v, const char *text,
-		       unsigned int *domid);
-
-/* The domain's name, "" where it has none. */
-void store_domain_name(struct vgpuctl *v, unsigned int domid, char *buf,
-		       size_t len);
-
-void store_back_path(const struct vgpu_dev *d, char path[VGPU_PATH_LEN]);
-void store_front_path(const struct vgpu_dev *d, char path[VGPU_PATH_LEN]);
-
-/* A node of one of the directories: malloced value or NULL. */
-char *store_read(struct vgpuctl *v, xs_transaction_t t, const char *dir,
-		 const char *node);
-
-/* xenbus state in dir/state; 0 where it is missing or no number. */
-unsigned int store_state(struct vgpuctl *v, xs_transaction_t t,
-			 const char *dir);
-
-/*
- * The devices of domain guest (all domains where ANY_DOMAIN), at most max, by
- * their backend directories in all backend domains. Returns how many.
- */
-#define ANY_DOMAIN (~0u)
-size_t store_devices(struct vgpuctl *v, unsigned int guest,
-		     struct vgpu_dev *dev, size_t max);
-
-/*
- * Makes both directories in one transaction, Initialising, picking d->devid
- * where line->devid is -1. Says why when it cannot.
- */
-bool store_add(struct vgpuctl *v, struct vgpu_dev *d,
-	       const struct vgpu_line *line);
-
-/* Asks the backend to close for good: online = 0, state = Closing. */
-bool store_close(struct vgpuctl *v, const struct vgpu_dev *d);
-
-/* Removes both directories, and the parents that are empty then. */
-bool store_remove(struct vgpuctl *v, const struct vgpu_dev *d);
+/* domain_find(); says so where there is none. */
+bool vgpuctl_find_domain(struct vgpuctl *v, const char *text,
+			 unsigned int *domid);
 
 /* ---- vgpuctl_device.c ---- */
 
 /*
- * Attach one device to a domain that exists and is not dying. Unless !v->wait,
- * returns when the backend offers it (EXIT_OK), refused it (device removed,
- * EXIT_FAILED), or did neither in time (EXIT_UNSERVED). where names the line
- * in messages ("guest.cfg: vgpu[0]").
+ * The line's backend as it is remembered: by name, "" for our own domain. where
+ * names the line in messages ("guest.cfg:12: vgpu[0]").
+ */
+bool device_backend(struct vgpuctl *v, struct device_line *line,
+		    const char *where);
+
+/*
+ * Attach one device to a domain that exists and is not dying; line->devid is
+ * the device's number then. Unless !v->wait, returns when the backend offers it
+ * (EXIT_OK), refused it (device removed, EXIT_FAILED), or did neither in time
+ * (EXIT_UNSERVED). A device that is there just as the line says is one that was
+ * attached: vgpubackd may have been there first.
  */
 enum vgpuctl_exit device_attach(struct vgpuctl *v, unsigned int guest,
-				const struct vgpu_line *line,
-				const char *where);
+				struct device_line *line, const char *where);
 
-/* Detach one device; see vgpuctl(8) for what --force does. */
+/* Detach one device; see vgpuctl(1) for what --force does. */
 enum vgpuctl_exit device_detach(struct vgpuctl *v, const struct vgpu_dev *d);
 
+/* ---- vgpuctl_remember.c; each says why where it returns false ---- */
+
+/* A device that was attached. */
+bool remember_device(struct vgpuctl *v, unsigned int guest,
+		     const struct device_line *line);
+/* New mem, weight and cap of one that may be remembered. */
+bool remember_change(struct vgpuctl *v, unsigned int guest,
+		     const struct device_line *line);
+/* n devices of a domain that were detached. */
+bool remember_not(struct vgpuctl *v, unsigned int guest,
+		  const struct vgpu_dev *dev, size_t n);
+
+/*
+ * A domain that is about to be made: these are its devices, in place of what
+ * was remembered of it; uuid may be "". What was is in *before, for undo, and
+ * freed by registry_free().
+ */
+bool remember_domain(struct vgpuctl *v, const char *name, const char *uuid,
+		     const struct device_line *line, size_t n,
+		     struct registry *before);
+bool remember_undo(struct vgpuctl *v, const char *name,
+		   const struct registry *before);
+/* The domain is there: the entries of its name are its own. */
+bool remember_running(struct vgpuctl *v, unsigned int guest);
+
+/* ---- vgpuctl_config.c ---- */
+
+/* An xl config, with the command line's KEY=VALUE as further lines. */
+struct config {
+	const char *file;
+	char *name;
+	char uuid[DOMAIN_UUID_LEN]; /* "": the config has none */
+	struct device_line line[VGPU_DEV_MAX];
+	char *where[VGPU_DEV_MAX]; /* "guest.cfg:12: vgpu[0]" */
+	size_t lines;
+};
+
+/*
+ * Reads c->file and checks all of its vgpu lines; each has a devid then. Says
+ * why where it cannot. config_free() in any case.
+ */
+bool config_read(struct config *c, int argc, char **argv);
+void config_free(struct config *c);
+
 /* ---- commands; argv[0] is the command's name ---- */
+enum vgpuctl_exit cmd_attach(struct vgpuctl *v, int argc, char **argv);
+enum vgpuctl_exit cmd_detach(struct vgpuctl *v, int argc, char **argv);
+enum vgpuctl_exit cmd_set(struct vgpuctl *v, int argc, char **argv);
 enum vgpuctl_exit cmd_list(struct vgpuctl *v, int argc, char **argv);
+enum vgpuctl_exit cmd_forget(struct vgpuctl *v, int argc, char **argv);
 enum vgpuctl_exit cmd_create(struct vgpuctl *v, int argc, char **argv);
 
 /* All of main(), for the unit test too. */

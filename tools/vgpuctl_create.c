@@ -2,11 +2,13 @@
 /*
  * vgpuctl_create.c - create: a domain with the vgpu devices of its config
  *
- *   read CONFIG -> xl create -p -> attach each vgpu line -> xl unpause
+ *   read CONFIG -> remember -> xl create -p -> attach each line -> xl unpause
  *
  * xl itself ignores the vgpu key. Everything in the config is checked before
- * xl runs; what fails after it destroys the domain again. Must never destroy a
- * domain that it did not make.
+ * xl runs; what fails after it destroys the domain again, and what is remembered
+ * is as before. It is remembered first, because vgpubackd attaches the devices
+ * of a remembered domain as soon as there is one: those of this config they have
+ * to be. Must never destroy a domain that it did not make.
  */
 #include "vgpuctl.h"
 
@@ -19,18 +21,15 @@
 #include <unistd.h>
 
 #include <libxl_utils.h>
-#include <libxlutil.h>
 
 extern char **environ;
 
 volatile sig_atomic_t vgpuctl_interrupted;
 
 struct create {
-	const char *file;
-	XLU_Config *cfg;
-	const char *name; /* lives in cfg */
-	struct vgpu_line line[VGPU_DEV_MAX];
-	size_t lines;
+	struct config cfg;
+	struct registry before; /* what was remembered of the domain */
+	bool remembered;
 	bool console;	  /* -c */
 	bool stay_paused; /* -p */
 };
@@ -99,92 +98,6 @@ static bool look_at_option(struct create *c, const char *arg)
 	return true;
 }
 
-/*
- * The config as xl sees it: the file, then each KEY=VALUE of the command line
- * as one more line.
- */
-static bool read_config(struct create *c, int argc, char **argv)
-{
-	char *data = NULL;
-	size_t len = 0;
-	FILE *in, *out;
-	char buf[4096];
-	size_t n;
-	bool ok;
-
-	in = fopen(c->file, "re");
-	if (!in) {
-		say("%s: %s", c->file, strerror(errno));
-		return false;
-	}
-	out = open_memstream(&data, &len);
-	if (!out) {
-		say("out of memory");
-		fclose(in);
-		return false;
-	}
-	while ((n = fread(buf, 1, sizeof(buf), in)))
-		fwrite(buf, 1, n, out);
-	ok = !ferror(in);
-	if (!ok)
-		say("%s: %s", c->file, strerror(errno));
-	fclose(in);
-	for (int i = 0; i < argc; i++)
-		if (argv[i][0] != '-' && strchr(argv[i], '='))
-			fprintf(out, "\n%s\n", argv[i]);
-	if (fclose(out)) {
-		say("out of memory");
-		ok = false;
-	}
-	c->cfg = ok ? xlu_cfg_init(stderr, c->file) : NULL;
-	if (c->cfg && xlu_cfg_readdata(c->cfg, data, len)) {
-		say("%s: not a valid xl config", c->file);
-		ok = false;
-	}
-	free(data);
-	return ok && c->cfg;
-}
-
-static bool read_lines(struct create *c)
-{
-	char err[VGPU_LINE_ERR];
-	XLU_ConfigList *list;
-	int entries;
-	int rc;
-
-	if (xlu_cfg_get_string(c->cfg, "name", &c->name, 0)) {
-		say("%s: name is missing", c->file);
-		return false;
-	}
-	rc = xlu_cfg_get_list(c->cfg, "vgpu", &list, &entries, 1);
-	if (rc == ESRCH)
-		return true;
-	if (rc) {
-		say("%s: vgpu must be a list: vgpu = [ \"gpu=0,mem=4G\" ]",
-		    c->file);
-		return false;
-	}
-	if (entries > VGPU_DEV_MAX) {
-		say("%s: vgpu has %d entries, at most %d are possible", c->file,
-		    entries, VGPU_DEV_MAX);
-		return false;
-	}
-	for (int i = 0; i < entries; i++) {
-		const char *text = xlu_cfg_get_listitem(list, i);
-
-		if (!text) {
-			say("%s: vgpu[%d]: must be a string", c->file, i);
-			return false;
-		}
-		if (!vgpu_line_parse(text, &c->line[i], err)) {
-			say("%s: vgpu[%d]: %s", c->file, i, err);
-			return false;
-		}
-		c->lines++;
-	}
-	return true;
-}
-
 static bool xl_create(const struct create *c, int argc, char **argv)
 {
 	char **args = calloc(argc + 5, sizeof(*args));
@@ -198,7 +111,7 @@ static bool xl_create(const struct create *c, int argc, char **argv)
 	args[n++] = "xl";
 	args[n++] = "create";
 	args[n++] = "-p";
-	args[n++] = (char *)c->file;
+	args[n++] = (char *)c->cfg.file;
 	for (int i = 0; i < argc; i++) {
 		char *arg = argv[i];
 
@@ -220,16 +133,22 @@ static bool xl_create(const struct create *c, int argc, char **argv)
 	return ok;
 }
 
-static enum vgpuctl_exit attach_all(struct vgpuctl *v, const struct create *c,
+/* The backends are there, and known by name. */
+static bool find_backends(struct vgpuctl *v, struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->lines; i++)
+		if (!device_backend(v, &cfg->line[i], cfg->where[i]))
+			return false;
+	return true;
+}
+
+static enum vgpuctl_exit attach_all(struct vgpuctl *v, struct config *cfg,
 				    unsigned int domid)
 {
 	enum vgpuctl_exit rc = EXIT_OK;
-	char where[VGPU_LINE_ERR];
 
-	for (size_t i = 0; i < c->lines && rc == EXIT_OK; i++) {
-		snprintf(where, sizeof(where), "%s: vgpu[%zu]", c->file, i);
-		rc = device_attach(v, domid, &c->line[i], where);
-	}
+	for (size_t i = 0; i < cfg->lines && rc == EXIT_OK; i++)
+		rc = device_attach(v, domid, &cfg->line[i], cfg->where[i]);
 	if (rc == EXIT_OK && vgpuctl_interrupted) {
 		say("interrupted");
 		rc = EXIT_FAILED;
@@ -237,77 +156,110 @@ static enum vgpuctl_exit attach_all(struct vgpuctl *v, const struct create *c,
 	return rc;
 }
 
+static void undo_remember(struct vgpuctl *v, struct create *c)
+{
+	if (c->remembered && !remember_undo(v, c->cfg.name, &c->before))
+		say("%s: the devices of \"%s\" are still remembered; vgpuctl "
+		    "forget removes them",
+		    c->cfg.file, c->cfg.name);
+	c->remembered = false;
+}
+
+static void undo(struct vgpuctl *v, struct create *c, unsigned int domid,
+		 char *id)
+{
+	char *destroy[] = {"xl", "destroy", id, NULL};
+	struct vgpu_dev dev[VGPU_DEV_MAX];
+	size_t n = nodes_list(v->xs, domid, dev, VGPU_DEV_MAX);
+
+	say("%s: destroying domain %u (%s), which could not be set up",
+	    c->cfg.file, domid, c->cfg.name);
+	/* First, or vgpubackd could attach them to the next of that name. */
+	undo_remember(v, c);
+	if (!run_xl(destroy))
+		say("domain %u could not be destroyed", domid);
+	for (size_t i = 0; i < n; i++)
+		device_detach(v, &dev[i]);
+}
+
 /* The domain exists, paused, and is ours to undo. */
-static enum vgpuctl_exit finish(struct vgpuctl *v, const struct create *c,
+static enum vgpuctl_exit finish(struct vgpuctl *v, struct create *c,
 				unsigned int domid)
 {
 	enum vgpuctl_exit rc;
 	char id[16];
 	char *unpause[] = {"xl", "unpause", id, NULL};
-	char *destroy[] = {"xl", "destroy", id, NULL};
 	char *console[] = {"xl", "console", id, NULL};
 
 	snprintf(id, sizeof(id), "%u", domid);
-	rc = attach_all(v, c, domid);
+	rc = attach_all(v, &c->cfg, domid);
 	if (rc == EXIT_OK && !c->stay_paused && !run_xl(unpause))
 		rc = EXIT_FAILED;
 	if (rc != EXIT_OK) {
-		struct vgpu_dev dev[VGPU_DEV_MAX];
-		size_t n = store_devices(v, domid, dev, VGPU_DEV_MAX);
-
-		say("%s: destroying domain %u (%s), which could not be set up",
-		    c->file, domid, c->name);
-		if (!run_xl(destroy))
-			say("domain %u could not be destroyed", domid);
-		for (size_t i = 0; i < n; i++)
-			device_detach(v, &dev[i]);
+		undo(v, c, domid, id);
 		return rc;
 	}
+	if (c->remembered && c->cfg.lines)
+		c->remembered = remember_running(v, domid);
+	if (!c->remembered) {
+		say("%s: the devices of \"%s\" are not remembered",
+		    c->cfg.file, c->cfg.name);
+		rc = EXIT_UNREMEMBERED;
+	}
 	if (!c->console)
-		return EXIT_OK;
+		return rc;
 	execvp(console[0], console);
 	say("cannot run xl console: %s", strerror(errno));
+	return EXIT_FAILED;
+}
+
+static enum vgpuctl_exit make_domain(struct vgpuctl *v, struct create *c,
+				     int argc, char **argv)
+{
+	uint32_t domid;
+
+	if (!vgpuctl_libxl(v) || !find_backends(v, &c->cfg))
+		return EXIT_FAILED;
+	/* What xl is asked may make no domain (--help), and this one is not ours. */
+	if (!libxl_name_to_domid(v->ctx, c->cfg.name, &domid)) {
+		say("%s: there is a domain \"%s\" already", c->cfg.file,
+		    c->cfg.name);
+		return EXIT_FAILED;
+	}
+	c->remembered = remember_domain(v, c->cfg.name, c->cfg.uuid,
+					c->cfg.line, c->cfg.lines, &c->before);
+	if (!xl_create(c, argc, argv)) {
+		say("%s: xl create failed", c->cfg.file);
+	} else if (libxl_name_to_domid(v->ctx, c->cfg.name, &domid)) {
+		say("%s: xl made no domain \"%s\"", c->cfg.file, c->cfg.name);
+	} else {
+		return finish(v, c, domid);
+	}
+	undo_remember(v, c);
 	return EXIT_FAILED;
 }
 
 enum vgpuctl_exit cmd_create(struct vgpuctl *v, int argc, char **argv)
 {
 	struct sigaction act = {.sa_handler = on_signal};
+	struct create c = {.before = REGISTRY_NONE};
 	enum vgpuctl_exit rc = EXIT_FAILED;
-	struct create c = {0};
-	uint32_t domid;
 
 	if (argc < 2) {
 		say("create needs a config file");
 		return EXIT_USAGE;
 	}
-	c.file = argv[1];
+	c.cfg.file = argv[1];
 	argc -= 2;
 	argv += 2;
 	for (int i = 0; i < argc; i++)
 		if (!look_at_option(&c, argv[i]))
 			return EXIT_USAGE;
-	if (!read_config(&c, argc, argv) || !read_lines(&c) ||
-	    !vgpuctl_libxl(v))
-		goto out;
-	/* What xl is asked may make no domain (--help), and this one is not ours. */
-	if (!libxl_name_to_domid(v->ctx, c.name, &domid)) {
-		say("%s: there is a domain \"%s\" already", c.file, c.name);
-		goto out;
-	}
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
-	if (!xl_create(&c, argc, argv)) {
-		say("%s: xl create failed", c.file);
-		goto out;
-	}
-	if (libxl_name_to_domid(v->ctx, c.name, &domid)) {
-		say("%s: xl made no domain \"%s\"", c.file, c.name);
-		goto out;
-	}
-	rc = finish(v, &c, domid);
-out:
-	if (c.cfg)
-		xlu_cfg_destroy(c.cfg);
+	if (config_read(&c.cfg, argc, argv))
+		rc = make_domain(v, &c, argc, argv);
+	registry_free(&c.before);
+	config_free(&c.cfg);
 	return rc;
 }

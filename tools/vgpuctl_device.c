@@ -25,24 +25,24 @@
 
 /* Both directories of a device, as one wait looks at them. */
 struct ends {
-	char back[VGPU_PATH_LEN];
-	char front[VGPU_PATH_LEN];
+	char back[DOMAIN_PATH_LEN];
+	char front[DOMAIN_PATH_LEN];
 };
 
 static struct ends ends_of(const struct vgpu_dev *d)
 {
 	struct ends e;
 
-	store_back_path(d, e.back);
-	store_front_path(d, e.front);
+	nodes_back_path(d, e.back);
+	nodes_front_path(d, e.front);
 	return e;
 }
 
 /* The backend offers the device, or has given up, or the nodes are gone. */
 static bool answered(struct vgpuctl *v, const struct ends *e)
 {
-	unsigned int state = store_state(v, XBT_NULL, e->back);
-	char *error = store_read(v, XBT_NULL, e->back, VGPU_NODE_ERROR);
+	unsigned int state = nodes_state(v->xs, XBT_NULL, e->back);
+	char *error = nodes_read(v->xs, XBT_NULL, e->back, VGPU_NODE_ERROR);
 	bool done = state != XenbusStateInitialising || error;
 
 	free(error);
@@ -52,14 +52,14 @@ static bool answered(struct vgpuctl *v, const struct ends *e)
 /* Nobody can have anything mapped: the backend never began, or it is done. */
 static bool unmapped(struct vgpuctl *v, const struct ends *e)
 {
-	unsigned int state = store_state(v, XBT_NULL, e->back);
+	unsigned int state = nodes_state(v->xs, XBT_NULL, e->back);
 
 	return state == XenbusStateClosed || state == XenbusStateUnknown;
 }
 
 static bool both_closed(struct vgpuctl *v, const struct ends *e)
 {
-	unsigned int front = store_state(v, XBT_NULL, e->front);
+	unsigned int front = nodes_state(v->xs, XBT_NULL, e->front);
 
 	return unmapped(v, e) && (front == XenbusStateClosed ||
 				  front == XenbusStateInitialising ||
@@ -145,7 +145,7 @@ static bool attachable(struct vgpuctl *v, unsigned int domid)
 /* The text in "error", for a message; malloced. */
 static char *error_text(struct vgpuctl *v, const struct ends *e)
 {
-	char *text = store_read(v, XBT_NULL, e->back, VGPU_NODE_ERROR);
+	char *text = nodes_read(v->xs, XBT_NULL, e->back, VGPU_NODE_ERROR);
 
 	if (!text)
 		return strdup("no reason given");
@@ -164,61 +164,104 @@ static enum vgpuctl_exit refused(struct vgpuctl *v, const struct vgpu_dev *d,
 	say("%s: the backend in domain %u refused the device: %s", where,
 	    d->back, error ? error : "");
 	free(error);
-	if (!store_close(v, d) || !wait_for(v, e, unmapped, v->timeout_s) ||
-	    !store_remove(v, d))
+	if (!nodes_close(v->xs, d) || !wait_for(v, e, unmapped, v->timeout_s) ||
+	    !nodes_remove(v->xs, d))
 		say("device %u of domain %u is still in xenstore; vgpuctl "
 		    "detach removes it",
 		    d->devid, d->guest);
 	return EXIT_FAILED;
 }
 
-enum vgpuctl_exit device_attach(struct vgpuctl *v, unsigned int guest,
-				const struct vgpu_line *line, const char *where)
+bool device_backend(struct vgpuctl *v, struct device_line *line,
+		    const char *where)
 {
-	struct vgpu_dev d = {.back = store_own_domid(v), .guest = guest};
-	unsigned int state;
-	struct ends e;
+	struct domain d;
+	unsigned int id;
 
-	if (line->backend[0] && !store_find_domain(v, line->backend, &d.back)) {
+	if (!line->backend[0])
+		return true;
+	if (!domain_find(v->xs, line->backend, &id)) {
 		say("%s: backend=%s: there is no such domain", where,
 		    line->backend);
+		return false;
+	}
+	if (id == domain_self(v->xs)) {
+		line->backend[0] = '\0';
+		return true;
+	}
+	if (!attachable(v, id))
+		return false;
+	domain_read(v->xs, id, &d);
+	/* Ids do not last. */
+	if (!device_line_backend_ok(d.name, strlen(d.name))) {
+		say("%s: backend=%s: needs a name of 1 to %d printable ASCII "
+		    "characters without a comma",
+		    where, line->backend, DEVICE_LINE_BACKEND - 1);
+		return false;
+	}
+	strcpy(line->backend, d.name);
+	return true;
+}
+
+/* A device that is in xenstore: what comes of it. */
+static enum vgpuctl_exit wait_for_backend(struct vgpuctl *v,
+					  const struct vgpu_dev *d,
+					  const char *where)
+{
+	struct ends e = ends_of(d);
+	unsigned int state;
+
+	if (!wait_for(v, &e, answered, v->timeout_s)) {
+		say("%s: no vgpubackd in domain %u has answered in %u s; the "
+		    "device connects when one starts",
+		    where, d->back, v->timeout_s);
+		return EXIT_UNSERVED;
+	}
+	state = nodes_state(v->xs, XBT_NULL, e.back);
+	if (state == XenbusStateUnknown) {
+		say("%s: device %u was removed meanwhile", where, d->devid);
+		return EXIT_FAILED;
+	}
+	if (state == XenbusStateInitWait || state == XenbusStateInitialised ||
+	    state == XenbusStateConnected)
+		return EXIT_OK;
+	return refused(v, d, &e, where);
+}
+
+enum vgpuctl_exit device_attach(struct vgpuctl *v, unsigned int guest,
+				struct device_line *line, const char *where)
+{
+	struct vgpu_dev d = {.back = domain_self(v->xs), .guest = guest};
+	enum nodes_added added;
+	char err[NODES_ERR];
+
+	if (!device_backend(v, line, where))
+		return EXIT_FAILED;
+	if (line->backend[0] && !domain_find(v->xs, line->backend, &d.back)) {
+		say("%s: backend=%s: is gone", where, line->backend);
 		return EXIT_FAILED;
 	}
 	if (d.back == guest) {
 		say("%s: domain %u is the backend's own domain", where, guest);
 		return EXIT_FAILED;
 	}
-	if (!attachable(v, guest) ||
-	    (line->backend[0] && !attachable(v, d.back)))
+	if (!attachable(v, guest))
 		return EXIT_FAILED;
-	if (!store_add(v, &d, line))
+	added = nodes_add(v->xs, &d, line, err);
+	if (added == NODES_FAILED || added == NODES_TAKEN) {
+		say("%s: %s", where, err);
 		return EXIT_FAILED;
+	}
+	line->devid = d.devid;
 	printf("attached vgpu device %u to domain %u\n", d.devid, guest);
 	fflush(stdout);
-	if (!v->wait)
-		return EXIT_OK;
-	e = ends_of(&d);
-	if (!wait_for(v, &e, answered, v->timeout_s)) {
-		say("%s: no vgpubackd in domain %u has answered in %u s; the "
-		    "device connects when one starts",
-		    where, d.back, v->timeout_s);
-		return EXIT_UNSERVED;
-	}
-	state = store_state(v, XBT_NULL, e.back);
-	if (state == XenbusStateUnknown) {
-		say("%s: device %u was removed meanwhile", where, d.devid);
-		return EXIT_FAILED;
-	}
-	if (state == XenbusStateInitWait || state == XenbusStateInitialised ||
-	    state == XenbusStateConnected)
-		return EXIT_OK;
-	return refused(v, &d, &e, where);
+	return v->wait ? wait_for_backend(v, &d, where) : EXIT_OK;
 }
 
 static enum vgpuctl_exit remove_device(struct vgpuctl *v,
 				       const struct vgpu_dev *d)
 {
-	if (!store_remove(v, d)) {
+	if (!nodes_remove(v->xs, d)) {
 		say("cannot remove device %u of domain %u from xenstore: %s",
 		    d->devid, d->guest, strerror(errno));
 		return EXIT_FAILED;
@@ -232,10 +275,10 @@ enum vgpuctl_exit device_detach(struct vgpuctl *v, const struct vgpu_dev *d)
 	struct ends e = ends_of(d);
 
 	/* No backend has begun with it: nothing to close. */
-	if (store_state(v, XBT_NULL, e.back) == XenbusStateInitialising ||
+	if (nodes_state(v->xs, XBT_NULL, e.back) == XenbusStateInitialising ||
 	    unmapped(v, &e))
 		return remove_device(v, d);
-	if (!store_close(v, d)) {
+	if (!nodes_close(v->xs, d)) {
 		say("cannot ask the backend to close device %u of domain %u: "
 		    "%s",
 		    d->devid, d->guest, strerror(errno));
@@ -248,12 +291,12 @@ enum vgpuctl_exit device_detach(struct vgpuctl *v, const struct vgpu_dev *d)
 		say("device %u of domain %u: backend is still %s; removed by "
 		    "force",
 		    d->devid, d->guest,
-		    vgpu_state_name(store_state(v, XBT_NULL, e.back)));
+		    vgpu_state_name(nodes_state(v->xs, XBT_NULL, e.back)));
 		return remove_device(v, d);
 	}
 	say("device %u of domain %u: backend in domain %u is still %s after %u "
 	    "s; is vgpubackd running? --force removes the device all the same",
 	    d->devid, d->guest, d->back,
-	    vgpu_state_name(store_state(v, XBT_NULL, e.back)), v->timeout_s);
+	    vgpu_state_name(nodes_state(v->xs, XBT_NULL, e.back)), v->timeout_s);
 	return EXIT_FAILED;
 }

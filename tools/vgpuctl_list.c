@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vgpuctl_list.c - list: one line per device, from xenstore alone
+ * vgpuctl_list.c - list: one line per device, from xenstore alone; or, with
+ * --remembered, from the state file
  *
  * Reads only. What a guest or a backend wrote is escaped before it is printed.
  */
@@ -20,7 +21,7 @@
 static const char *cell(struct vgpuctl *v, const char *dir, const char *node,
 			const char *fallback, char buf[VGPU_SHOW_LEN])
 {
-	char *value = store_read(v, XBT_NULL, dir, node);
+	char *value = nodes_read(v->xs, XBT_NULL, dir, node);
 
 	if (value && *value)
 		vgpu_show(buf, value, strlen(value));
@@ -47,22 +48,28 @@ static const char *show_mem(const char *text, char buf[VGPU_SHOW_LEN])
 	return buf;
 }
 
+static const char *show_name(const char *name, char buf[VGPU_SHOW_LEN])
+{
+	return *name ? vgpu_show(buf, name, strlen(name)) : "-";
+}
+
 static void list_device(struct vgpuctl *v, const struct vgpu_dev *d)
 {
 	char gpu[VGPU_SHOW_LEN], gpu_name[VGPU_SHOW_LEN], mem[VGPU_SHOW_LEN];
 	char mem_text[VGPU_SHOW_LEN], weight[VGPU_SHOW_LEN], cap[VGPU_SHOW_LEN];
 	char engine[VGPU_SHOW_LEN], error[VGPU_SHOW_LEN], shown[VGPU_SHOW_LEN];
-	char back[VGPU_PATH_LEN], front[VGPU_PATH_LEN], name[64];
+	char back[DOMAIN_PATH_LEN], front[DOMAIN_PATH_LEN];
+	struct domain guest;
 
-	store_back_path(d, back);
-	store_front_path(d, front);
-	store_domain_name(v, d->guest, name, sizeof(name));
+	nodes_back_path(d, back);
+	nodes_front_path(d, front);
+	domain_read(v->xs, d->guest, &guest);
 	printf("%5u %-20s %3u %7u  %-12s %-12s %-7s %3s %-24s %8s %6s %4s  "
 	       "%s\n",
-	       d->guest, *name ? vgpu_show(shown, name, strlen(name)) : "-",
+	       d->guest, show_name(guest.name, shown),
 	       d->devid, d->back,
-	       vgpu_state_name(store_state(v, XBT_NULL, back)),
-	       vgpu_state_name(store_state(v, XBT_NULL, front)),
+	       vgpu_state_name(nodes_state(v->xs, XBT_NULL, back)),
+	       vgpu_state_name(nodes_state(v->xs, XBT_NULL, front)),
 	       cell(v, back, VGPU_NODE_ENGINE, "-", engine),
 	       cell(v, back, VGPU_NODE_GPU, "0", gpu),
 	       cell(v, back, VGPU_NODE_GPU_NAME, "-", gpu_name),
@@ -70,6 +77,55 @@ static void list_device(struct vgpuctl *v, const struct vgpu_dev *d)
 	       cell(v, back, VGPU_NODE_WEIGHT, "256", weight),
 	       cell(v, back, VGPU_NODE_CAP, "0", cap),
 	       cell(v, back, VGPU_NODE_ERROR, "-", error));
+}
+
+/* The id of the running domain with that UUID, as text. */
+static const char *running_id(const struct domain *running, size_t n,
+			      const char *uuid, char buf[16])
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(running[i].uuid, uuid))
+			continue;
+		snprintf(buf, 16, "%u", running[i].id);
+		return buf;
+	}
+	return "-";
+}
+
+static void list_entry(const struct registry_entry *e,
+		       const struct domain *running, size_t n)
+{
+	char shown[VGPU_SHOW_LEN], id[16], text[DEVICE_LINE_LEN];
+	const char *uuid =
+		strcmp(e->uuid, REGISTRY_NO_UUID) ? e->uuid : "-";
+
+	device_line_format(&e->line, text);
+	printf("%5s %-20s %-36s  %s\n", running_id(running, n, e->uuid, id),
+	       show_name(e->name, shown), uuid, text);
+}
+
+static enum vgpuctl_exit list_remembered(struct vgpuctl *v, int argc,
+					 char **argv)
+{
+	const char *name = argc == 2 ? argv[1] : NULL;
+	char err[REGISTRY_ERR];
+	struct domain *running;
+	struct registry r;
+	size_t n;
+
+	if (registry_load(&r, v->state_file, err) != REGISTRY_OK) {
+		say("%s; %s", err, REGISTRY_ADVICE);
+		return EXIT_FAILED;
+	}
+	running = domain_list(v->xs, &n);
+	printf("%5s %-20s %-36s  %s\n", "ID", "NAME", "UUID", "DEVICE");
+	for (size_t i = 0; i < r.n; i++)
+		if (!name || !strcmp(name, r.entry[i].name) ||
+		    !strcmp(name, r.entry[i].uuid))
+			list_entry(&r.entry[i], running, n);
+	free(running);
+	registry_free(&r);
+	return EXIT_OK;
 }
 
 enum vgpuctl_exit cmd_list(struct vgpuctl *v, int argc, char **argv)
@@ -82,16 +138,16 @@ enum vgpuctl_exit cmd_list(struct vgpuctl *v, int argc, char **argv)
 		say("list takes at most one domain");
 		return EXIT_USAGE;
 	}
-	if (argc == 2 && !store_find_domain(v, argv[1], &guest)) {
-		say("there is no domain \"%s\"", argv[1]);
+	if (v->remembered)
+		return list_remembered(v, argc, argv);
+	if (argc == 2 && !vgpuctl_find_domain(v, argv[1], &guest))
 		return EXIT_FAILED;
-	}
 	dev = calloc(LIST_MAX, sizeof(*dev));
 	if (!dev) {
 		say("out of memory");
 		return EXIT_FAILED;
 	}
-	n = store_devices(v, guest, dev, LIST_MAX);
+	n = nodes_list(v->xs, guest, dev, LIST_MAX);
 	printf("%5s %-20s %3s %7s  %-12s %-12s %-7s %3s %-24s %8s %6s %4s  "
 	       "%s\n",
 	       "ID", "NAME", "DEV", "BACK-ID", "BACKEND", "FRONTEND", "ENGINE",

@@ -21,7 +21,15 @@ $(B)/obj/tests/bed/compute.o: CFLAGS += -I. -ffp-contract=off
 $(B)/test/bed/compute: $(B)/obj/tests/bed/compute.o $(LIBVGPUFRONT_A)
 	$(call link,$^ -lpthread -lm)
 
-ALL += $(B)/test/bed/compute
+$(B)/obj/tests/bed/load.o: CFLAGS += -I.
+$(B)/test/bed/load: $(B)/obj/tests/bed/load.o $(LIBVGPUFRONT_A)
+	$(call link,$^ -lpthread)
+
+$(B)/obj/tests/bed/keep.o: CFLAGS += -I.
+$(B)/test/bed/keep: $(B)/obj/tests/bed/keep.o $(LIBVGPUFRONT_A)
+	$(call link,$^ -lpthread)
+
+ALL += $(B)/test/bed/compute $(B)/test/bed/load $(B)/test/bed/keep
 
 ifeq ($(HAVE_XEN),y)
 ALL += $(BED_TOOLS)
@@ -42,6 +50,11 @@ bed-image: bed-root
 .PHONY: bed-check
 bed-check: bed-root
 	@BUILD=$(abspath $(B)) tests/bed/run $(T)
+
+# Ten times as many guests come and go; a quarter of an hour and more.
+.PHONY: soak-run
+soak-run: bed-root
+	@BUILD=$(abspath $(B)) tests/bed/run --times 10 91-cycles
 
 .PHONY: demo-run
 demo-run: bed-root

@@ -26,3 +26,15 @@ bool bare_compute_sleeping(struct results *r, const struct bench_plan *plan,
 {
 	return bare_cuda(r, plan, why);
 }
+
+bool bare_neighbours(struct results *r, const struct bench_plan *plan,
+		     char why[256])
+{
+	return bare_cuda(r, plan, why);
+}
+
+bool bare_neighbours_mps(struct results *r, const struct bench_plan *plan,
+			 char why[256])
+{
+	return bare_cuda(r, plan, why);
+}

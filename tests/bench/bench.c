@@ -5,7 +5,8 @@
  * Measures, in one run: what two processes need for a round trip at best; the
  * vector add without any of this, by CUDA or by threads; then the same through
  * frontend ring, unmodified backend and engine, without Xen (../native/); at last
- * what a guest's program does with its library, beside CUDA. Ratios
+ * what a guest's program does with its library, beside CUDA, and two guests on one
+ * GPU, beside two bare processes. Ratios
  * between rows of one run are what counts. It sets no priority and no affinity,
  * but for the one row that says so.
  *
@@ -21,6 +22,7 @@
 
 #include "measure.h"
 #include "measure_lib.h"
+#include "measure_neighbour.h"
 #include "peer.h"
 #include "report.h"
 
@@ -32,6 +34,9 @@ static const struct bench_plan full_plan = {
 	.large_ops = 20,
 	.budget_ns = 1500000000,
 	.max_elements = 64 << 20,
+	.idle_adds = 400,
+	.settle_us = 200000,
+	.observe_us = 1000000,
 };
 
 /* Few: where both sides share a processor, a round trip is a turn of others. */
@@ -44,6 +49,9 @@ static const struct bench_plan quick_plan = {
 	.large_ops = 3,
 	.budget_ns = 50000000,
 	.max_elements = 1 << 20,
+	.idle_adds = 5,
+	.settle_us = 1000,
+	.observe_us = 50000,
 };
 
 static void usage(FILE *to)
@@ -52,6 +60,9 @@ static void usage(FILE *to)
 	      "  --engine auto|cpu|cuda  what runs the work; auto (the "
 	      "default) is cuda,\n"
 	      "                          and cpu where there is no GPU\n"
+	      "  --neighbours            two guests on one engine, and nothing "
+	      "else; with\n"
+	      "                          --engine cpu or cuda\n"
 	      "  --json FILE             write the results there too\n"
 	      "  --quick                 a few operations up to 1 Mi elements: "
 	      "no measurement,\n"
@@ -97,6 +108,16 @@ static bool measure_compute(struct results *r, const struct bench_plan *plan)
 	return measure_lib(r, plan);
 }
 
+static bool measure_sharing(struct results *r, const struct bench_plan *plan,
+			    const char *engine)
+{
+	snprintf(r->engine, sizeof(r->engine), "%s", engine);
+	if (!measure_neighbours(r, plan))
+		return false;
+	neighbour_targets(r);
+	return true;
+}
+
 static bool measure(struct results *r, const struct bench_plan *plan,
 		    const char *engine)
 {
@@ -109,17 +130,26 @@ static bool measure(struct results *r, const struct bench_plan *plan,
 	    !measure_nops(r, plan, r->engine) ||
 	    !measure_adds(r, plan, r->engine, false) ||
 	    !measure_adds(r, plan, r->engine, true) ||
-	    !measure_compute(r, plan))
+	    !measure_compute(r, plan) || !measure_neighbours(r, plan))
 		return false;
 	measure_targets(r);
+	neighbour_targets(r);
 	return true;
 }
 
 int main(int argc, char **argv)
 {
-	enum { OPT_ENGINE = 1, OPT_JSON, OPT_QUICK, OPT_HELP, OPT_VERSION };
+	enum {
+		OPT_ENGINE = 1,
+		OPT_NEIGHBOURS,
+		OPT_JSON,
+		OPT_QUICK,
+		OPT_HELP,
+		OPT_VERSION
+	};
 	static const struct option options[] = {
 		{"engine", required_argument, NULL, OPT_ENGINE},
+		{"neighbours", no_argument, NULL, OPT_NEIGHBOURS},
 		{"json", required_argument, NULL, OPT_JSON},
 		{"quick", no_argument, NULL, OPT_QUICK},
 		{"help", no_argument, NULL, OPT_HELP},
@@ -130,12 +160,16 @@ int main(int argc, char **argv)
 	const char *engine = "auto", *json = NULL;
 	static struct results r;
 	struct report_host host;
+	bool neighbours = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case OPT_ENGINE:
 			engine = optarg;
+			break;
+		case OPT_NEIGHBOURS:
+			neighbours = true;
 			break;
 		case OPT_JSON:
 			json = optarg;
@@ -155,12 +189,13 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind < argc || (strcmp(engine, "auto") && strcmp(engine, "cpu") &&
-			      strcmp(engine, "cuda"))) {
+			      strcmp(engine, "cuda")) ||
+	    (neighbours && !strcmp(engine, "auto"))) {
 		usage(stderr);
 		return 2;
 	}
 	report_host(&host);
-	if (!measure(&r, plan, engine))
+	if (!(neighbours ? measure_sharing : measure)(&r, plan, engine))
 		return 1;
 	report_table(stdout, &r, &host);
 	if (json && !report_json(json, &r, &host, plan->quick)) {

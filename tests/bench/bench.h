@@ -32,6 +32,9 @@ struct bench_plan {
 	uint32_t large_ops;
 	uint64_t budget_ns;
 	uint32_t max_elements;
+	uint32_t idle_adds;
+	uint32_t settle_us;
+	uint32_t observe_us;
 };
 
 /* Up to here a row has small_ops operations, above as many as its time allows. */
@@ -67,6 +70,8 @@ enum bench_section {
 	SECTION_STAGED,
 	SECTION_BARE_COMPUTE,
 	SECTION_COMPUTE, /* calls of the guest's library */
+	SECTION_BARE_NEIGHBOUR, /* two processes on one GPU */
+	SECTION_NEIGHBOUR,	/* two guests */
 	NR_SECTIONS
 };
 
@@ -126,6 +131,34 @@ struct call_row {
 	uint64_t events;
 };
 
+/* What keeps a GPU busy: kernels of 20 us, of 1 ms (neighbour.h). */
+enum neighbour_work { WORK_SHORT, WORK_LONG, NR_WORKS };
+
+/*
+ * Work without pause, by one or by two, for a while.
+ *
+ * @how: what stood for kernels, where it was none
+ * @weight: of the second 0: there was one
+ * @done: kernels that ended
+ * @used_ns: what the daemon has charged meanwhile; where charged
+ * @total: kernels of both in a time, beside those of one alone; 0: not known
+ * @off_kernels, @off_charged: the larger deviation from what the weights promise,
+ *	per cent of that: of kernels, of what was charged; 0 where there is one
+ */
+struct share_row {
+	enum bench_section section;
+	char name[BENCH_TEXT];
+	char how[BENCH_TEXT];
+	uint32_t kind;
+	uint32_t weight[2];
+	uint64_t elapsed_ns;
+	uint64_t done[2];
+	bool charged;
+	uint64_t used_ns[2];
+	double total;
+	double off_kernels, off_charged;
+};
+
 /* at_least: the limit is a lower one. */
 struct target {
 	char name[BENCH_TEXT];
@@ -148,8 +181,13 @@ struct results {
 	unsigned int counts;
 	struct call_row call[4];
 	unsigned int calls;
-	struct target target[16];
+	struct share_row share[48];
+	unsigned int shares;
+	struct target target[64];
 	unsigned int targets;
+	char skipped[4][2 * BENCH_TEXT];
+	unsigned int nr_skipped;
+	uint32_t rounds[NR_WORKS];
 	char engine[BENCH_TEXT];
 	char gpu[BENCH_TEXT];
 	char driver[BENCH_TEXT];
@@ -170,6 +208,12 @@ int results_find(const struct results *r, enum bench_section section,
  * as "zero-copy".
  */
 void results_paths(const char *before, const char *now, char *out, size_t size);
+/* An empty row, to be filled; then its total and its deviations. */
+struct share_row *results_share(struct results *r);
+void results_total(const struct results *r, struct share_row *row,
+		   const char *mode);
+/* What was not measured, and why. */
+void results_skip(struct results *r, const char *what, const char *why);
 /* Sets peer and ratio of a row, by the medians for the same work. */
 void results_compare(struct results *r, struct row *row, int peer);
 

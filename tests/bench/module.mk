@@ -5,8 +5,9 @@
 # machine's wrote.
 
 BENCH_OBJS := $(addprefix $(B)/obj/tests/bench/,bench.o results.o peer.o \
-	bare_cpu.o native.o measure.o measure_lib.o compute.o trace.o report.o \
-	report_json.o)
+	bare_cpu.o native.o measure.o measure_lib.o compute.o \
+	measure_neighbour.o neighbour.o trace.o report.o report_json.o) \
+	$(B)/obj/tests/native/mps.o
 BENCH_HARNESS := $(addprefix $(B)/obj/,$(NATIVE_WORLD) $(NATIVE_DEVICE) \
 	$(NATIVE_LIB))
 VGPU_BENCH := $(B)/native/plain/bin/vgpu-bench
@@ -14,7 +15,7 @@ VGPU_BENCH := $(B)/native/plain/bin/vgpu-bench
 ifeq ($(HAVE_CUDA),y)
 
 BENCH_OBJS += $(addprefix $(B)/obj/tests/bench/,bare_cuda.o \
-	bare_compute.o bare_kernels_fatbin.o) $(B)/obj/cuda/cuda_driver.o
+	bare_compute.o bare_neighbour.o bare_kernels_fatbin.o) $(B)/obj/cuda/cuda_driver.o
 
 $(B)/obj/tests/bench/bare_kernels.fatbin: tests/bench/bare_kernels.cu
 	@mkdir -p $(@D)
@@ -28,7 +29,8 @@ $(B)/obj/tests/bench/bare_kernels_fatbin.o: tests/bench/bare_kernels_fatbin.S \
 	$(if $(Q),@echo "  AS      $<")
 	$(Q)$(CC) $(CFLAGS) -DBARE_FATBIN='"$(B)/obj/tests/bench/bare_kernels.fatbin"' -c -o $@ $<
 
-$(addprefix $(B)/obj/tests/bench/,bare_cuda.o bare_compute.o): CFLAGS += -isystem $(dir $(CUDA_H))
+$(addprefix $(B)/obj/tests/bench/,bare_cuda.o bare_compute.o \
+	bare_neighbour.o): CFLAGS += -isystem $(dir $(CUDA_H))
 
 else
 

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "neighbour.h"
+
 /* A driver or a GPU that hangs ends the peer. */
 #define BARE_LIMIT_S 300
 
@@ -144,6 +146,48 @@ bool peer_eventfd(struct results *r, const struct bench_plan *plan)
 		results_row(r, SECTION_FLOOR, "eventfd ping-pong", &s);
 	close(ping);
 	close(pong);
+	free(s.ns);
+	return ok;
+}
+
+static _Noreturn void tell_when_woken(int fd, uint64_t *when)
+{
+	uint64_t n;
+
+	while (read(fd, &n, sizeof(n)) == sizeof(n))
+		__atomic_store_n(when, bench_now(), __ATOMIC_RELEASE);
+	_exit(1);
+}
+
+bool peer_wake(struct results *r, const struct bench_plan *plan)
+{
+	uint64_t *when = shared(sizeof(*when)), one = 1, start, end;
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct samples s = {0};
+	pid_t pid = fd >= 0 && when ? fork_peer() : -1;
+	bool ok = pid > 0;
+
+	if (!pid)
+		tell_when_woken(fd, when);
+	samples_begin(&s, plan->idle_adds);
+	while (ok && s.n < plan->idle_adds) {
+		usleep(neighbour_idle_us());
+		__atomic_store_n(when, 0, __ATOMIC_RELAXED);
+		start = bench_now();
+		ok = write(fd, &one, sizeof(one)) == sizeof(one);
+		while (ok && !(end = __atomic_load_n(when, __ATOMIC_ACQUIRE)))
+			;
+		if (ok)
+			samples_add(&s, end - start);
+	}
+	if (pid > 0)
+		end_peer(pid);
+	if (ok)
+		results_row(r, SECTION_BARE_NEIGHBOUR,
+			    "wake-up of a process asleep as long", &s);
+	close(fd);
+	if (when)
+		munmap(when, sizeof(*when));
 	free(s.ns);
 	return ok;
 }

@@ -18,6 +18,12 @@ bool peer_cache_line(struct results *r, const struct bench_plan *plan);
 bool peer_eventfd(struct results *r, const struct bench_plan *plan);
 
 /*
+ * How long it takes a process that has slept for milliseconds to run when it is
+ * woken: what a backend that sleeps cannot avoid. In SECTION_BARE_NEIGHBOUR.
+ */
+bool peer_wake(struct results *r, const struct bench_plan *plan);
+
+/*
  * CUDA's driver; false with why where there is none, or it fails. r->gpu is
  * set as soon as there is a GPU that can be used.
  */
@@ -30,6 +36,15 @@ bool bare_compute(struct results *r, const struct bench_plan *plan,
 		  char why[256]);
 bool bare_compute_sleeping(struct results *r, const struct bench_plan *plan,
 			   char why[256]);
+/*
+ * Two processes on one GPU, which the driver shares between them (neighbour.h); the
+ * second time as clients of the MPS daemon that the environment leads to. The first
+ * sets r->rounds.
+ */
+bool bare_neighbours(struct results *r, const struct bench_plan *plan,
+		     char why[256]);
+bool bare_neighbours_mps(struct results *r, const struct bench_plan *plan,
+			 char why[256]);
 /* As many threads as the cpu engine has. */
 bool bare_cpu(struct results *r, const struct bench_plan *plan, char why[256]);
 

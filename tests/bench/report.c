@@ -205,16 +205,65 @@ static void counts(FILE *to, const struct results *r)
 	}
 }
 
+static void idle_adds(FILE *to, const struct results *r)
+{
+	fprintf(to,
+		"\nvector add of 1,024 by one who was idle for some milliseconds, beside one who works without pause\n"
+		"%-50s %-8s %8s %11s %11s %11s %11s  ratio of p50\n",
+		"", "", "ops", "p50 us", "p99 us", "p99.9 us", "max us");
+	for (unsigned int i = 0; i < r->rows; i++) {
+		const struct row *row = &r->row[i];
+
+		if (row->section != SECTION_BARE_NEIGHBOUR &&
+		    row->section != SECTION_NEIGHBOUR)
+			continue;
+		fprintf(to, "%-50s %-8s", row->name,
+			row->section == SECTION_NEIGHBOUR ? "guests" : "bare");
+		times(to, row);
+		if (row->peer >= 0)
+			fprintf(to, "  %6.2f x bare", row->ratio);
+		fprintf(to, "  %s\n", row->variant);
+	}
+}
+
+static void shares(FILE *to, const struct results *r)
+{
+	fprintf(to,
+		"\nwork without pause, by one or by two; what is charged is the daemon's account\n"
+		"%-50s %-8s %10s %10s %11s %11s %9s %9s\n",
+		"", "", "1st, 1/s", "2nd, 1/s", "% of alone", "ratio",
+		"% off", "charged");
+	for (unsigned int i = 0; i < r->shares; i++) {
+		const struct share_row *s = &r->share[i];
+		double seconds = s->elapsed_ns / 1e9;
+
+		fprintf(to, "%-50s %-8s %10.0f %10.0f %11.1f", s->name,
+			s->section == SECTION_NEIGHBOUR ? "guests" : "bare",
+			s->done[0] / seconds, s->done[1] / seconds,
+			100 * s->total);
+		if (s->weight[1])
+			fprintf(to, " %11.3f %9.2f",
+				s->done[0] ? (double)s->done[1] / s->done[0] :
+					     0,
+				s->off_kernels);
+		if (s->weight[1] && s->charged)
+			fprintf(to, " %9.2f", s->off_charged);
+		fprintf(to, "  %s\n", s->how);
+	}
+	for (unsigned int i = 0; i < r->nr_skipped; i++)
+		fprintf(to, "not measured: %s\n", r->skipped[i]);
+}
+
 static void targets(FILE *to, const struct results *r)
 {
-	fprintf(to, "\n%-34s %10s %10s\n", "to reach, on a GPU", "value",
+	fprintf(to, "\n%-50s %10s %10s\n", "to reach, on a GPU", "value",
 		"limit");
 	for (unsigned int i = 0; i < r->targets; i++) {
 		const struct target *t = &r->target[i];
 		const char *verdict =
 			target_reached(t) ? "reached" : "not reached";
 
-		fprintf(to, "%-34s %10.2f %10.2f %-9s %s\n", t->name, t->value,
+		fprintf(to, "%-50s %10.2f %10.2f %-10s %s\n", t->name, t->value,
 			t->limit, t->unit,
 			strcmp(r->engine, "cuda") ? "not judged: no GPU" :
 						    verdict);
@@ -235,13 +284,17 @@ void report_table(FILE *to, const struct results *r,
 			r->gpu, r->compute, r->driver);
 	if (*r->tuning)
 		fprintf(to, "the engine's own measurements: %s\n", r->tuning);
-	fprintf(to, "DMA test of what is to be pinned in place: %s\n",
-		r->dma_test);
-	nops(to, r);
-	batches(to, r);
-	adds(to, r);
-	counts(to, r);
-	compute(to, r);
-	calls(to, r);
+	if (r->calls) {
+		fprintf(to, "DMA test of what is to be pinned in place: %s\n",
+			r->dma_test);
+		nops(to, r);
+		batches(to, r);
+		adds(to, r);
+		counts(to, r);
+		compute(to, r);
+		calls(to, r);
+	}
+	idle_adds(to, r);
+	shares(to, r);
 	targets(to, r);
 }

@@ -33,6 +33,8 @@ static const char *const section_names[NR_SECTIONS] = {
 	[SECTION_STAGED] = "staged",
 	[SECTION_BARE_COMPUTE] = "bare-compute",
 	[SECTION_COMPUTE] = "compute",
+	[SECTION_BARE_NEIGHBOUR] = "bare-neighbour",
+	[SECTION_NEIGHBOUR] = "neighbour",
 };
 
 static void one_row(FILE *to, const struct results *r, const struct row *row)
@@ -102,6 +104,29 @@ static void one_call(FILE *to, const struct call_row *c)
 		(unsigned long long)c->events);
 }
 
+static void one_share(FILE *to, const struct share_row *s)
+{
+	fputs("    {", to);
+	text(to, "section", section_names[s->section]);
+	fputs(", ", to);
+	text(to, "name", s->name);
+	fputs(", ", to);
+	text(to, "how", s->how);
+	fprintf(to,
+		", \"weights\": [%u, %u], \"elapsed_ns\": %llu, \"kernels\": [%llu, %llu], \"of_alone\": %.4f",
+		s->weight[0], s->weight[1], (unsigned long long)s->elapsed_ns,
+		(unsigned long long)s->done[0], (unsigned long long)s->done[1],
+		s->total);
+	if (s->charged)
+		fprintf(to,
+			", \"used_ns\": [%llu, %llu], \"off_charged\": %.2f",
+			(unsigned long long)s->used_ns[0],
+			(unsigned long long)s->used_ns[1], s->off_charged);
+	else
+		fputs(", \"used_ns\": null, \"off_charged\": null", to);
+	fprintf(to, ", \"off_kernels\": %.2f}", s->off_kernels);
+}
+
 static void one_target(FILE *to, const struct results *r,
 		       const struct target *t)
 {
@@ -167,6 +192,17 @@ bool report_json(const char *path, const struct results *r,
 	for (unsigned int i = 0; i < r->calls; i++) {
 		one_call(to, &r->call[i]);
 		fputs(i + 1 < r->calls ? ",\n" : "\n", to);
+	}
+	fputs("  ],\n  \"shares\": [\n", to);
+	for (unsigned int i = 0; i < r->shares; i++) {
+		one_share(to, &r->share[i]);
+		fputs(i + 1 < r->shares ? ",\n" : "\n", to);
+	}
+	fputs("  ],\n  \"skipped\": [\n", to);
+	for (unsigned int i = 0; i < r->nr_skipped; i++) {
+		fputs("    {", to);
+		text(to, "what", r->skipped[i]);
+		fputs(i + 1 < r->nr_skipped ? "},\n" : "}\n", to);
 	}
 	fputs("  ],\n  \"targets\": [\n", to);
 	for (unsigned int i = 0; i < r->targets; i++) {

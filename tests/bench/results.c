@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "neighbour.h"
+
 const uint32_t bench_sizes[] = {1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10,
 				1 << 20, 4 << 20, 16 << 20, 64 << 20};
 const unsigned int bench_nr_sizes =
@@ -95,6 +97,62 @@ void results_compare(struct results *r, struct row *row, int peer)
 	if (peer >= 0)
 		row->ratio = row->p50 / row->batch /
 			     (r->row[peer].p50 / r->row[peer].batch);
+}
+
+struct share_row *results_share(struct results *r)
+{
+	struct share_row *row = &r->share[r->shares];
+
+	if (r->shares == sizeof(r->share) / sizeof(r->share[0]))
+		abort();
+	r->shares++;
+	memset(row, 0, sizeof(*row));
+	return row;
+}
+
+static double kernels_a_second(const struct share_row *row)
+{
+	return (row->done[0] + row->done[1]) * 1e9 / row->elapsed_ns;
+}
+
+/* Per cent of what was promised to the one who is further from it. */
+static double deviation(const uint64_t got[2], const uint32_t weight[2])
+{
+	double all = got[0] + got[1], weights = weight[0] + weight[1];
+	double most = 0;
+
+	for (int i = 0; i < 2 && all > 0; i++) {
+		double off = got[i] / all / (weight[i] / weights) - 1;
+
+		off = off < 0 ? -off : off;
+		most = off > most ? off : most;
+	}
+	return 100 * most;
+}
+
+void results_total(const struct results *r, struct share_row *row,
+		   const char *mode)
+{
+	char alone[BENCH_TEXT];
+
+	if (row->weight[1]) {
+		row->off_kernels = deviation(row->done, row->weight);
+		row->off_charged = deviation(row->used_ns, row->weight);
+	}
+	neighbour_name_share(alone, row->kind, 1, 0, mode);
+	for (unsigned int i = 0; i < r->shares; i++)
+		if (r->share[i].section == row->section &&
+		    !strcmp(r->share[i].name, alone) &&
+		    r->share[i].done[0])
+			row->total = kernels_a_second(row) /
+				     kernels_a_second(&r->share[i]);
+}
+
+void results_skip(struct results *r, const char *what, const char *why)
+{
+	if (r->nr_skipped < sizeof(r->skipped) / sizeof(r->skipped[0]))
+		snprintf(r->skipped[r->nr_skipped++], sizeof(r->skipped[0]),
+			 "%.40s: %.80s", what, why);
 }
 
 void results_paths(const char *before, const char *now, char *out, size_t size)

@@ -4,10 +4,11 @@
  * jobs when and how it likes
  *
  * The input is read as moves: requests that are nearly right, octets of the
- * arena and of requests changed at will, jobs that end, in order on each stream.
- * What must hold: each request is done once, and answered or retired as its flags
- * say; no job reaches outside what it names, or names what has gone; device
- * memory stays within its quota; and when all contexts are gone, so is
+ * arena and of requests changed at will, jobs that end, in order on each stream,
+ * and, in every other run, a GPU that is given and taken. What must hold: each
+ * request is done once, and answered or retired as its flags say; no job reaches
+ * outside what it names, or names what has gone, or is worked on without the GPU;
+ * device memory stays within its quota; and when all contexts are gone, so is
  * everything.
  *
  * With -fsanitize=fuzzer this is a libFuzzer target (build it with
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "session.h"
 #include "../../cuda/job_check.h"
@@ -36,6 +38,8 @@ struct mapping {
  * @due, @due_quiet: requests to be answered, and to be retired
  * @op_due: of those to be answered, by id and op
  * @queued: with the engine, oldest first; @ended: to be reaped
+ * @page: the lease, in runs where leased
+ * @clock: nanoseconds; every look takes some
  */
 static struct {
 	struct session session;
@@ -46,6 +50,9 @@ static struct {
 	unsigned int op_due[256][256];
 	struct mapping *mappings;
 	struct vgpu_job *queued, *ended;
+	struct lease page;
+	bool leased;
+	uint64_t clock;
 	unsigned int mems, modules, streams;
 	bool no_streams;
 	const uint8_t *data;
@@ -87,6 +94,18 @@ static uint64_t number(uint32_t small)
 }
 
 /* ---- doubles ---------------------------------------------------------- */
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+/* Of the input alone, so that a run can be had again. */
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	(void)id;
+	f.clock += 3000;
+	ts->tv_sec = 1 + f.clock / 1000000000;
+	ts->tv_nsec = f.clock % 1000000000;
+	return 0;
+}
 
 void ring_respond(struct ring *r, const struct vgpu_response *rsp)
 {
@@ -238,10 +257,19 @@ static void append(struct vgpu_job **list, struct vgpu_job *job)
 	*list = job;
 }
 
+static bool is_mark(const struct vgpu_job *job)
+{
+	return job->op == VGPU_OP_FENCE || job->op == VGPU_OP_EVENT_RECORD ||
+	       job->op == VGPU_OP_EVENT_WAIT;
+}
+
 static void fake_submit(struct vgpu_engine *eng, struct vgpu_job *job)
 {
 	(void)eng;
 	check_job(job);
+	must(!f.leased || is_mark(job) ||
+		     (f.page.word & LEASE_HELD && f.page.word & LEASE_BUSY),
+	     "work without the GPU");
 	f.jobs++;
 	append(&f.queued, job);
 }
@@ -261,6 +289,12 @@ static void fake_info(struct vgpu_engine *eng, struct vgpu_engine_info *out)
 	memset(out, 0, sizeof(*out));
 }
 
+static bool fake_arm(struct vgpu_engine *eng)
+{
+	(void)eng;
+	return !f.ended;
+}
+
 static const struct vgpu_engine_ops fake_ops = {
 	.name = "fuzz",
 	.info = fake_info,
@@ -272,6 +306,7 @@ static const struct vgpu_engine_ops fake_ops = {
 	.module_unload = fake_module_unload,
 	.submit = fake_submit,
 	.reap = fake_reap,
+	.arm = fake_arm,
 };
 
 static struct vgpu_engine fake_engine = {.ops = &fake_ops};
@@ -520,6 +555,36 @@ static void ask(void)
 	send(&r);
 }
 
+/* What it is told is what it is asked for: the rest is the arbiter's own test. */
+static void arbitrate(uint32_t what)
+{
+	bool busy = false;
+
+	switch (what % 6) {
+	case 0:
+		lease_leave(&f.page);
+		break;
+	case 1:
+		lease_contend(&f.page, what & 8);
+		break;
+	case 2:
+		f.page.bound_ns = what & 8 ? 50000 : 0;
+		break;
+	case 3:
+		gate_arm(&f.session.gate);
+		gate_awake(&f.session.gate);
+		break;
+	default:
+		if (f.page.word & LEASE_WANT)
+			lease_grant(&f.page);
+	}
+	session_reap(&f.session);
+	for (const struct vgpu_job *job = f.queued; job; job = job->next)
+		busy |= !is_mark(job);
+	must(!(f.page.word & LEASE_BUSY) == !busy,
+	     "busy is what has work, and nothing else");
+}
+
 static void move(void)
 {
 	uint32_t kind = octet();
@@ -529,8 +594,10 @@ static void move(void)
 		end_job(0, VGPU_RSP_DEVICE_LOST);
 	} else if (kind < 150 && f.due + f.due_quiet < SLOTS) {
 		ask();
-	} else if (kind < 160) {
+	} else if (kind < 152) {
 		f.arena[(octet() << 8 | octet()) % ARENA] = octet();
+	} else if (kind < 180 && f.leased) {
+		arbitrate(octet());
 	} else if (kind < 245) {
 		end_job(below(8), VGPU_RSP_OK);
 	} else {
@@ -546,8 +613,11 @@ static void wind_up(void)
 {
 	struct vgpu_request r;
 
-	while (f.queued)
+	do {
+		lease_grant(&f.page);
+		session_reap(&f.session);
 		end_job(0, f.session.lost ? VGPU_RSP_DEVICE_LOST : VGPU_RSP_OK);
+	} while (f.queued || f.session.gate.first);
 	while (session_reap(&f.session))
 		;
 	must(!f.due && !f.due_quiet, "a request was forgotten");
@@ -583,9 +653,13 @@ static void run(const uint8_t *data, size_t size)
 	memset(f.arena, 0, sizeof(f.arena));
 	s->ring = &f.ring;
 	s->eng = &fake_engine;
+	f.page = (struct lease){0};
+	f.leased = size % 2;
+	f.clock = 0;
+	gate_init(&s->gate, s->eng, f.leased ? &f.page : NULL, -1, -1);
 	s->stats = &f.stats;
 	s->arena = f.arena;
-	s->rules = (struct rules){ARENA, BACK_KERNELS, true};
+	s->rules = (struct rules){ARENA, BACK_MAX_BUFFERS, BACK_KERNELS, true};
 	s->objects.quota = QUOTA;
 	s->bufs.eng = &fake_engine;
 	s->bufs.stats = &f.stats;
@@ -619,7 +693,8 @@ int main(void)
 		srandom(seed);
 		for (size_t i = 0; i < sizeof(data); i++)
 			data[i] = random() >> 8;
-		run(data, sizeof(data));
+		/* With a lease, or without one. */
+		run(data, sizeof(data) - seed % 2);
 	}
 	ok = f.jobs > 200000 && f.good > 100000 && f.refused > 100000;
 	printf("1..1\n%s 1 - 4000 runs: %u jobs, %u requests refused\n",

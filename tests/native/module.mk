@@ -15,7 +15,7 @@ NATIVE_WORLD := $(addprefix tests/native/,world.o broker.o broker_nodes.o \
 NATIVE_FRONT := $(addprefix tests/native/,front.o buffer.o memory.o path.o) \
 	$(FRONT_CORE_OBJ:$(B)/obj/%=%)
 NATIVE_TESTS := $(addprefix test_native_,xen store path compute faults \
-	polling engine remote)
+	polling engine remote share)
 # The guest's library over the device in user space, which is linked in the
 # place of its system calls.
 NATIVE_DEVICE := $(addprefix tests/native/,device.o device_buffer.o \
@@ -30,15 +30,15 @@ NATIVE_SRC_OBJS := $(sort $(NATIVE_STORE) $(NATIVE_GUEST) $(NATIVE_WORLD) \
 	$(NATIVE_TESTS:%=tests/native/%.o) tests/native/lib.o \
 	$(NATIVE_LIB_TESTS:%=tests/native/%.o))
 
-NATIVE_BACKD := $(patsubst $(B)/obj/%,%,$(BACKD_OBJS) $(BACK_COMMON_OBJS) \
-	$(SCHEMA_VALUES_OBJ))
+NATIVE_BACKD := $(patsubst $(B)/obj/%,%,$(BACKD_OBJS) $(TOOLSTACK_OBJS) \
+	$(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ))
 NATIVE_WORKER := $(patsubst $(B)/obj/%,%,$(WORKER_OBJS) $(BACK_COMMON_OBJS) \
 	$(SCHEMA_VALUES_OBJ) $(ENGINE_OBJS))
 
 # What can only be built once: it is machine code for a GPU.
 NATIVE_ONCE := cuda/kernels_fatbin.o
 
-NATIVE_CFLAGS = -Itests/native -Ifrontend-kmod -ffp-contract=off \
+NATIVE_CFLAGS = -Itests/native -Ifrontend-kmod -Ixenstore-schema -ffp-contract=off \
 	-DLIBEXECDIR='"$(LIBEXECDIR)"' $(if $(CUDA_H),-isystem $(dir $(CUDA_H)))
 
 $(NATIVE_SRC_OBJS:%=$(B)/obj/%): CFLAGS += -Itests/native -Ifrontend-kmod
@@ -91,6 +91,23 @@ $(eval $(call native-sanitized,asan,$(NATIVE_ASAN)))
 $(eval $(call native,asan,$(NATIVE_ASAN),$(B)/native/asan/obj,tests/native/leaks.o))
 $(eval $(call native-sanitized,tsan,$(NATIVE_TSAN)))
 $(eval $(call native,tsan,$(NATIVE_TSAN),$(B)/native/tsan/obj))
+
+# What it tests is on a GPU: once, as it is.
+NATIVE_MPS_TEST := $(B)/native/plain/bin/test_native_mps
+
+$(addprefix $(B)/obj/tests/native/,test_native_mps.o mps.o): CFLAGS += \
+	-Itests/native -Ifrontend-kmod
+$(B)/obj/tests/native/test_native_mps.o: $(VGPU_NODES_H)
+
+$(NATIVE_MPS_TEST): $(addprefix $(B)/obj/,tests/native/test_native_mps.o \
+		tests/native/mps.o $(NATIVE_WORLD) $(NATIVE_FRONT)) \
+		$(B)/obj/tests/conformance/kernels_ptx.o \
+		| $(B)/native/plain/bin/vgpubackd $(B)/native/plain/libexec/vgpu-worker
+	$(call link,$^ -lcmocka -lpthread)
+
+ifeq ($(HAVE_XEN),y)
+CHECK_UNIT += $(NATIVE_MPS_TEST)
+endif
 
 # Examples and tools in one program, their main() renamed. Examples look for
 # their kernels beside themselves.

@@ -177,17 +177,18 @@ static void beside(char *path, size_t size, const char *name)
 void world_backend_start(struct world *w, const char *engine,
 			 const char *const *options)
 {
-	const char *argv[7 + WORLD_OPTIONS + 1] = {
-		"vgpubackd", "--engine", engine, "--run-dir",
-		w->dir,	     "--log-level", "debug",
+	char path[4096], log[96], remembered[96];
+	const char *argv[9 + WORLD_OPTIONS + 1] = {
+		"vgpubackd",	"--engine", engine,	   "--run-dir", w->dir,
+		"--state-file", remembered, "--log-level", "debug",
 	};
-	char path[4096], log[96];
 	int fd;
 
+	snprintf(remembered, sizeof(remembered), "%s/devices", w->dir);
 	for (int i = 0; options && options[i]; i++) {
 		if (i == WORLD_OPTIONS)
 			die("too many options");
-		argv[7 + i] = options[i];
+		argv[9 + i] = options[i];
 	}
 
 	beside(path, sizeof(path) - 64, "vgpubackd");
@@ -302,7 +303,17 @@ static void back_path(char *path, size_t size, uint32_t domid, uint32_t devid,
 		 devid, *node ? "/" : "", node);
 }
 
-void world_attach(struct world *w, uint32_t domid, uint32_t devid)
+static bool write_nodes(struct world *w, xs_transaction_t t, const char *back,
+			const char *const *nodes)
+{
+	for (; *nodes; nodes += 2)
+		if (!write_node(w, t, back, nodes[0], nodes[1]))
+			return false;
+	return true;
+}
+
+void world_attach_with(struct world *w, uint32_t domid, uint32_t devid,
+		       const char *const *nodes)
 {
 	char front[96], back[96];
 	xs_transaction_t t;
@@ -312,9 +323,27 @@ void world_attach(struct world *w, uint32_t domid, uint32_t devid)
 	back_path(back, sizeof(back), domid, devid, "");
 	do {
 		t = xs_transaction_start(w->xs);
-		if (!write_device(w, t, front, back, domid))
+		if (!write_device(w, t, front, back, domid) ||
+		    !write_nodes(w, t, back, nodes))
 			die("attach");
 	} while (!xs_transaction_end(w->xs, t, false) && errno == EAGAIN);
+}
+
+void world_attach(struct world *w, uint32_t domid, uint32_t devid)
+{
+	static const char *const none[] = {NULL};
+
+	world_attach_with(w, domid, devid, none);
+}
+
+void world_set(struct world *w, uint32_t domid, uint32_t devid,
+	       const char *node, const char *value)
+{
+	char back[96];
+
+	back_path(back, sizeof(back), domid, devid, "");
+	if (!write_node(w, XBT_NULL, back, node, value))
+		die(node);
 }
 
 void world_detach(struct world *w, uint32_t domid, uint32_t devid)

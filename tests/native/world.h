@@ -60,7 +60,13 @@ void world_conflict(struct world *w, unsigned int n);
 
 /* As vgpuctl attach and detach. */
 void world_attach(struct world *w, uint32_t domid, uint32_t devid);
+/* nodes: more of the backend's directory, name and value by turns, then NULL. */
+void world_attach_with(struct world *w, uint32_t domid, uint32_t devid,
+		       const char *const *nodes);
 void world_detach(struct world *w, uint32_t domid, uint32_t devid);
+/* As vgpuctl set: such a node, of a device that is there. */
+void world_set(struct world *w, uint32_t domid, uint32_t devid,
+	       const char *node, const char *value);
 /* A node of the backend's directory, allocated; NULL where it is missing. */
 char *world_back_read(struct world *w, uint32_t domid, uint32_t devid,
 		      const char *node);

@@ -26,9 +26,9 @@ sanity=
 [ ! -e build/bin/cuda_sanity ] || sanity=usr/sbin/cuda_sanity
 (for f in usr/sbin/vgpubackd usr/libexec/xen-vgpu/vgpu-worker usr/sbin/vgpuctl usr/sbin/vgpu-engined $sanity \
 	usr/bin/vgpu-smi usr/bin/vgpu-vector-add usr/bin/vgpu-run usr/bin/vgpu-bandwidth usr/include/vgpufront.h \
-	usr/share/man/man1/vgpu-run.1 usr/share/man/man1/vgpu-bandwidth.1 usr/share/doc/xen-vgpu/examples/matmul.ptx \
+	usr/share/man/man1/vgpu-run.1 usr/share/man/man1/vgpu-bandwidth.1 usr/share/doc/xen-vgpu/examples/matmul.ptx usr/share/doc/xen-vgpu/examples/pvh.cfg \
 	"$lib/libvgpufront.so.0" "$lib/libvgpufront.a" "$lib/pkgconfig/vgpufront.pc" \
-	usr/share/man/man8/vgpubackd.8 usr/share/man/man8/vgpuctl.8 usr/share/man/man8/vgpu-engined.8 usr/share/man/man3/vgpu_open.3 \
+	usr/share/man/man8/vgpubackd.8 usr/share/man/man1/vgpuctl.1 usr/share/man/man5/vgpu-xl.cfg.5 usr/share/man/man8/vgpu-engined.8 usr/share/man/man3/vgpu_open.3 \
 	usr/lib/systemd/system/vgpubackd.service usr/lib/systemd/system/vgpu-engined.service; do
 	[ -e "$root/$f" ] || { echo "missing: $f"; missing=1; }
 done; [ -z "$missing" ]) >"$tmp/out" 2>&1

@@ -221,9 +221,11 @@ int setup(void **state)
 	memset(&stats, 0, sizeof(stats));
 	s = calloc(1, sizeof(*s));
 	s->eng = &fake_engine;
+	gate_init(&s->gate, s->eng, NULL, -1, -1);
 	s->stats = &stats;
 	s->arena = arena;
 	s->rules.arena_len = sizeof(arena);
+	s->rules.max_buffers = BACK_MAX_BUFFERS;
 	s->rules.kernels = BACK_KERNELS;
 	s->rules.modules = true;
 	s->objects.quota = QUOTA;

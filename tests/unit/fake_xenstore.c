@@ -52,6 +52,7 @@ static bool peer_runs;
 
 unsigned int fake_xs_conflicts;
 unsigned int fake_xs_reads;
+const char *fake_xs_denied;
 int fake_xs_errno;
 void (*fake_xs_peer)(void);
 
@@ -98,6 +99,14 @@ static const char *absolute(char buf[XS_PATH_LEN], const char *path)
 	else
 		snprintf(buf, XS_PATH_LEN, "/local/domain/%u/%s", self, path);
 	return buf;
+}
+
+static bool denied(const char *path)
+{
+	if (!fake_xs_denied || strcmp(path, fake_xs_denied))
+		return false;
+	errno = EACCES;
+	return true;
 }
 
 static struct fake_node *make(struct fake_store *s, const char *path)
@@ -219,6 +228,7 @@ void fake_xs_reset(unsigned int own_domid)
 	in_transaction = false;
 	watches = events = changes = 0;
 	fake_xs_conflicts = 0;
+	fake_xs_denied = NULL;
 	fake_xs_errno = 0;
 	fake_xs_peer = NULL;
 	self = own_domid;
@@ -301,6 +311,8 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path,
 
 	(void)h;
 	fake_xs_reads++;
+	if (denied(buf))
+		return NULL;
 	if (!node) {
 		errno = ENOENT;
 		return NULL;
@@ -345,7 +357,9 @@ bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
 	char buf[XS_PATH_LEN];
 
 	(void)h;
-	set_value(make(store(t), absolute(buf, path)), data, len);
+	if (denied(absolute(buf, path)))
+		return false;
+	set_value(make(store(t), buf), data, len);
 	touched(t, buf);
 	return true;
 }

@@ -36,6 +36,9 @@ extern unsigned int fake_xs_conflicts;
 /* How many values were read. */
 extern unsigned int fake_xs_reads;
 
+/* Where not NULL, a path that may be neither read nor written: EACCES. */
+extern const char *fake_xs_denied;
+
 /* Where not 0, directories cannot be listed, for this reason. */
 extern int fake_xs_errno;
 

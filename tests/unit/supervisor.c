@@ -4,6 +4,7 @@
  */
 #include "supervisor.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +16,19 @@
 /* ---- doubles ---------------------------------------------------------- */
 
 struct fake_worker worker;
+struct fake_share share;
 struct backd bd;
 bool introduced;
+int introduced_errno;
 static int probe_pipe[2];
 
-bool child_spawn_worker(struct child *c)
+bool child_spawn_worker(struct child *c, const struct arbiter_fds *lease,
+			const char *mps)
 {
 	int sv[2];
 
+	assert_int_equal(lease->lease, 40);
+	worker.mps = mps;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv), 0);
 	worker.pid = c->pid = 1000 + worker.spawned++;
 	worker.fd = sv[1];
@@ -58,10 +64,53 @@ void child_describe(int status, char *buf, size_t size)
 	snprintf(buf, size, "exit status %d", status);
 }
 
+/* The arbiter has one client at most. */
+struct arbiter_client *arbiter_add(struct arbiter *a, uint32_t gpu,
+				   uint32_t weight, uint32_t cap,
+				   struct arbiter_fds *fds)
+{
+	(void)a;
+	assert_false(share.there);
+	share = (struct fake_share){.there = true,
+				    .gpu = gpu,
+				    .weight = weight,
+				    .cap = cap,
+				    .sets = share.sets};
+	*fds = (struct arbiter_fds){40, 41, 42};
+	return (struct arbiter_client *)&share;
+}
+
+void arbiter_remove(struct arbiter *a, struct arbiter_client *c)
+{
+	(void)a;
+	assert_ptr_equal(c, &share);
+	assert_true(share.there);
+	share.there = false;
+}
+
+void arbiter_set(struct arbiter *a, struct arbiter_client *c, uint32_t weight,
+		 uint32_t cap)
+{
+	(void)a;
+	assert_ptr_equal(c, &share);
+	share.weight = weight;
+	share.cap = cap;
+	share.sets++;
+}
+
+void arbiter_use(struct arbiter *a, struct arbiter_client *c,
+		 struct arbiter_use *use)
+{
+	(void)a;
+	assert_ptr_equal(c, &share);
+	memset(use, 0, sizeof(*use));
+}
+
 bool xs_is_domain_introduced(struct xs_handle *h, unsigned int domid)
 {
 	(void)h;
 	(void)domid;
+	errno = introduced ? 0 : introduced_errno;
 	return introduced;
 }
 
@@ -171,7 +220,9 @@ int setup(void **s)
 	fake_xs_reset(0);
 	memset(&bd, 0, sizeof(bd));
 	memset(&worker, 0, sizeof(worker));
+	memset(&share, 0, sizeof(share));
 	introduced = true;
+	introduced_errno = 0;
 	/* The log, which expected failures write to. V=1 shows it. */
 	log_set_level(LOG_DEBUG);
 	if (!getenv("V") && !freopen("/dev/null", "w", stderr))
@@ -195,6 +246,7 @@ int teardown(void **s)
 	if (bd.devices)
 		worker_ends(0);
 	assert_null(bd.devices);
+	assert_false(share.there);
 	free(bd.devices);
 	return 0;
 }

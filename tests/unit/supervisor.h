@@ -23,18 +23,31 @@
 #define B "/local/domain/0/backend/vgpu/7/0"
 #define F "/local/domain/7/device/vgpu/0"
 
-/* @fd: the worker's end */
+/* @fd: the worker's end; @mps: the daemon it was given */
 struct fake_worker {
 	pid_t pid;
 	int fd;
+	const char *mps;
 	unsigned int spawned;
 	unsigned int kills;
 };
 
+/* What the arbiter was told; @sets: how often it was told anew. */
+struct fake_share {
+	bool there;
+	uint32_t gpu;
+	uint32_t weight;
+	uint32_t cap;
+	unsigned int sets;
+};
+
 extern struct fake_worker worker;
+extern struct fake_share share;
 extern struct backd bd;
 /* Does xenstored know the domain? */
 extern bool introduced;
+/* Why xs_is_domain_introduced() says no; 0: that is the answer. */
+extern int introduced_errno;
 
 /* A supervisor whose gate has passed; and that nothing is left of it. */
 int setup(void **s);

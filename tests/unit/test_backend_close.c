@@ -289,7 +289,7 @@ static void domain_gone_is_noticed_first(void **s)
 	introduced = false;
 	fake_xs_del("/local/domain/7");
 	bd.rescan = false;
-	scan_notice(&bd, "7/0");
+	scan_notice(&bd, F "/state", "7/0");
 	scan_noticed(&bd);
 	assert_true(bd.rescan);
 	settle();
@@ -307,6 +307,37 @@ static void domain_gone_while_closing(void **s)
 	settle();
 	assert_true(device_deadline(dev()) <= clock_ms() + 1000);
 	worker_ends(0);
+}
+
+/* A driver domain is not told who is there: it sees what nodes there are. */
+static void driver_domain_sees_a_domain_go(void **s)
+{
+	(void)s;
+	connected();
+	introduced = false;
+	introduced_errno = EACCES;
+	fake_xs_del("/local/domain/7");
+	settle();
+	assert_true(worker_gets().deadline_ms <= 1000);
+	worker_ends(0);
+	settle();
+	assert_null(fake_xs_get("/local/domain/0/backend/vgpu/7"));
+	assert_null(dev());
+}
+
+static void driver_domain_keeps_who_is_there(void **s)
+{
+	(void)s;
+	connected();
+	introduced = false;
+	introduced_errno = EACCES;
+	fake_xs_del(F "/state");
+	settle();
+	assert_true(worker_gets().deadline_ms > 1000);
+	worker_ends(0);
+	settle();
+	assert_string_equal(state(), "6");
+	assert_non_null(dev());
 }
 
 static void shutdown_closes_all(void **s)
@@ -351,6 +382,8 @@ int main(void)
 		TEST(dead_socket_is_not_polled),
 		TEST(domain_gone_is_noticed_first),
 		TEST(domain_gone_while_closing),
+		TEST(driver_domain_sees_a_domain_go),
+		TEST(driver_domain_keeps_who_is_there),
 		TEST(shutdown_closes_all),
 	};
 

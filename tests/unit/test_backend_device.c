@@ -279,13 +279,13 @@ static void flood_of_watches_is_one_look(void **s)
 	connected();
 	before = fake_xs_reads;
 	for (int i = 0; i < 1000; i++)
-		scan_notice(&bd, "7/0");
+		scan_notice(&bd, F "/state", "7/0");
 	assert_int_equal(fake_xs_reads, before);
 	scan_noticed(&bd);
 	assert_in_range(fake_xs_reads - before, 1, 10);
 	/* And it is a look. */
 	fake_xs_set(F "/state", "5", NULL);
-	scan_notice(&bd, "7/0");
+	scan_notice(&bd, F "/state", "7/0");
 	scan_noticed(&bd);
 	assert_string_equal(state(), "5");
 	before = fake_xs_reads;

@@ -55,6 +55,31 @@ static void quota_is_exact(void **state)
 	assert_int_equal(stats.mem_used, 1001);
 }
 
+/* The administrator changes it while the guest has memory. */
+static void quota_changes(void **state)
+{
+	struct vgpu_request r = mem_alloc(1, 1, 3, 1);
+
+	(void)state;
+	make_mem(1, 1, 1000);
+	make_mem(1, 2, 500);
+	s->objects.quota = 1200;
+	assert_int_equal(now(&r), VGPU_RSP_QUOTA);
+	r.u.mem_alloc.length = UINT64_MAX;
+	assert_int_equal(now(&r), VGPU_RSP_QUOTA);
+	/* What is there stays, and works. */
+	assert_int_equal(stats.mem_used, 1500);
+	end(VGPU_OP_MEM_FREE, 1, 2);
+	r.u.mem_alloc.length = 201;
+	assert_int_equal(now(&r), VGPU_RSP_QUOTA);
+	r.u.mem_alloc.length = 200;
+	assert_int_equal(done(&r), VGPU_RSP_OK);
+	assert_int_equal(stats.mem_used, 1200);
+	s->objects.quota = 1201;
+	r = mem_alloc(1, 2, 1, 1);
+	assert_int_equal(done(&r), VGPU_RSP_OK);
+}
+
 /* Then the GPU says what is too much, but for what would overflow. */
 static void no_quota(void **state)
 {
@@ -407,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(memory_is_made_and_freed),
 		TEST(quota_is_exact),
+		TEST(quota_changes),
 		TEST(no_quota),
 		TEST(failed_alloc_leaves_nothing),
 		TEST(failure_of_a_name_used_again),

@@ -64,7 +64,8 @@ static void job_is_answered_when_done(void **state)
 	assert_int_equal(last()->op, VGPU_OP_BUILTIN);
 	assert_int_equal(last()->status, VGPU_RSP_OK);
 	assert_int_equal(last()->time_ns, 1000);
-	assert_int_equal(stats.busy_ns, 1000);
+	assert_true(s->gate.busy_ns > 0);
+	assert_true(s->gate.busy_since == 0);
 	assert_int_equal(stats.path[VGPU_PATH_ZERO_COPY], 1);
 	assert_int_equal(s->lost, VGPU_RSP_OK);
 }
@@ -186,6 +187,65 @@ static void timeout_loses_the_engine(void **state)
 	assert_int_equal(s->lost, VGPU_RSP_TIMEOUT);
 }
 
+/* The GPU is another worker's. */
+static struct lease *no_gpu(void)
+{
+	static struct lease page;
+
+	memset(&page, 0, sizeof(page));
+	gate_init(&s->gate, s->eng, &page, -1, -1);
+	return &page;
+}
+
+static void jobs_wait_for_the_gpu(void **state)
+{
+	struct vgpu_request a = add(1, 1, 0), n = request(VGPU_OP_NOP, 2, 1),
+			    f = request(VGPU_OP_FENCE, 3, 1),
+			    d = request(VGPU_OP_CTX_DESTROY, 4, 1);
+	struct lease *page = no_gpu();
+
+	(void)state;
+	map(1, 1);
+	later(&a);
+	later(&f);
+	assert_null(queued);
+	assert_false(session_reap(s));
+	/* What needs none does not wait; what the job needs stays. */
+	assert_int_equal(now(&n), VGPU_RSP_OK);
+	assert_int_equal(unmap(1, 1), VGPU_RSP_BUSY);
+	later(&d);
+	assert_int_equal(mappings, 1);
+	lease_grant(page);
+	session_reap(s);
+	assert_int_equal(queued->op, VGPU_OP_BUILTIN);
+	assert_int_equal(queued->next->op, VGPU_OP_FENCE);
+	finish(2, VGPU_RSP_OK);
+	assert_int_equal(last()->id, 4);
+	assert_int_equal(s->nr_inflight, 0);
+}
+
+/* The engine is lost with one job: so are those that it never had. */
+static void waiting_jobs_are_lost_too(void **state)
+{
+	struct vgpu_request a = add(1, 1, 0), b = add(2, 1, 1);
+	struct lease *page = no_gpu();
+
+	(void)state;
+	map(1, 1);
+	lease_grant(page);
+	later(&a);
+	lease_leave(page);
+	later(&b);
+	finish(1, VGPU_RSP_FAULT);
+	assert_int_equal(last()->id, 1);
+	assert_null(queued);
+	assert_true(session_reap(s));
+	assert_int_equal(last()->id, 2);
+	assert_int_equal(last()->status, VGPU_RSP_DEVICE_LOST);
+	assert_int_equal(s->lost, VGPU_RSP_FAULT);
+	assert_int_equal(s->nr_inflight, 0);
+}
+
 /* FAULT is for the one that did it, whatever the engine says of the others. */
 static void fault_is_answered_once(void **state)
 {
@@ -285,6 +345,8 @@ int main(void)
 		TEST(refused_has_no_effect),
 		TEST(lost_engine_is_noticed),
 		TEST(timeout_loses_the_engine),
+		TEST(jobs_wait_for_the_gpu),
+		TEST(waiting_jobs_are_lost_too),
 		TEST(fault_is_answered_once),
 		TEST(blame_may_come_late),
 		TEST(status_of_no_meaning_is_internal),

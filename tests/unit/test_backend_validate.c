@@ -115,7 +115,7 @@ static struct vgpu_request good_kernel(uint16_t kernel)
 }
 
 /* Modules, every kernel but the debugging ones. */
-static const struct rules rules = {ARENA, BACK_KERNELS, true};
+static const struct rules rules = {ARENA, BACK_MAX_BUFFERS, BACK_KERNELS, true};
 
 /* SET(field, value): one change of a request. */
 struct change {
@@ -310,7 +310,9 @@ static const struct rule rule_list[] = {
 	 INVALID},
 	{"fence: last octet", VGPU_OP_FENCE, {LAST_OCTET(0x80)}, INVALID},
 	{"stream-destroy", VGPU_OP_STREAM_DESTROY, {}, VALID},
-	{"stream-destroy: reserved", VGPU_OP_STREAM_DESTROY, {LAST_OCTET(1)},
+	{"stream-destroy: reserved",
+	 VGPU_OP_STREAM_DESTROY,
+	 {LAST_OCTET(1)},
 	 INVALID},
 	{"ctx-destroy", VGPU_OP_CTX_DESTROY, {}, VALID},
 	{"ctx-destroy: reserved",
@@ -396,7 +398,9 @@ static const struct rule rule_list[] = {
 	 VGPU_OP_MODULE_LOAD,
 	 {SET(u.module_load.log.count, 1)},
 	 INVALID},
-	{"module-load: reserved", VGPU_OP_MODULE_LOAD, {LAST_OCTET(1)},
+	{"module-load: reserved",
+	 VGPU_OP_MODULE_LOAD,
+	 {LAST_OCTET(1)},
 	 INVALID},
 
 	{"function-get at the arena's end", VGPU_OP_FUNCTION_GET, {}, VALID},
@@ -425,7 +429,9 @@ static const struct rule rule_list[] = {
 	 VGPU_OP_FUNCTION_GET,
 	 {SET(u.function_get.params.handle, VGPU_HANDLE_MEM)},
 	 INVALID},
-	{"function-get: reserved", VGPU_OP_FUNCTION_GET, {LAST_OCTET(1)},
+	{"function-get: reserved",
+	 VGPU_OP_FUNCTION_GET,
+	 {LAST_OCTET(1)},
 	 INVALID},
 
 	{"launch at the arena's end", VGPU_OP_LAUNCH, {}, VALID},
@@ -611,6 +617,21 @@ static void modules_need_a_gpu(void **state)
 	assert_int_equal(request_check(&r, &cpu), VGPU_RSP_OK);
 }
 
+/* A device may have fewer than the backend has room for. */
+static void buffers_of_the_device(void **state)
+{
+	struct vgpu_request r = good(VGPU_OP_BUFFER_MAP);
+	struct rules few = rules;
+
+	(void)state;
+	few.max_buffers = 3;
+	r.u.map.handle = 3;
+	assert_int_equal(request_check(&r, &few), VGPU_RSP_OK);
+	r.u.map.handle = 4;
+	assert_int_equal(request_check(&r, &rules), VGPU_RSP_OK);
+	assert_int_equal(request_check(&r, &few), VGPU_RSP_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -618,6 +639,7 @@ int main(void)
 		cmocka_unit_test(each_kernel_rule),
 		cmocka_unit_test(debug_kernels_are_asked_for),
 		cmocka_unit_test(modules_need_a_gpu),
+		cmocka_unit_test(buffers_of_the_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -338,6 +338,19 @@ typedef uint32_t grant_ref_t;
  * lost", ends its grants and negotiates from Initialising again. A backend
  * that finds "online" = "0" ends in Closed and does not offer itself again.
  *
+ *------------------------------- Save, restore, migration ---------------------
+ *
+ * To the backend a restored or migrated guest is a new domain with a device
+ * that is new. The frontend does as after the death of its backend: the grants
+ * and ports of before are gone.
+ *
+ * A guest that moves while it runs is copied, and then again those pages that it
+ * wrote to, or that a backend has unmapped; but not those that a backend wrote
+ * to and keeps mapped. So a frontend that suspends must, when its programs are
+ * stopped, write to each page that is granted read-write and whose content
+ * counts. They are copied when all of the guest has stopped; what is still in
+ * flight then ends with "device lost".
+ *
  *------------------------------- Refusal -------------------------------------
  *
  * A backend that cannot accept what the frontend wrote (version, ring, grants,
@@ -1120,7 +1133,7 @@ struct vgpu_response {
  * mem_quota, mem_used - octets: this device's quota (0: none) and use
  * requests - requests of this device read since it connected
  * errors - of these, done with a status other than VGPU_RSP_OK
- * busy_ns - nanoseconds of engine time charged to this device
+ * busy_ns - nanoseconds in which the engine had work of this device
  * temperature_mc - GPU temperature in millidegrees Celsius
  * power_mw - GPU power in milliwatts
  * utilization - GPU utilisation in per cent, 0 ... 100

@@ -270,9 +270,9 @@ guest_stop() {
 # domid NAME
 domid() { xl domid "$1"; }
 
-# fe NAME [DEVID], be NAME [DEVID]: the device's xenstore directories
+# fe NAME [DEVID], be NAME [DEVID [BACKEND-DOMID]]: the device's xenstore directories
 fe() { echo "/local/domain/$(domid "$1")/device/vgpu/${2:-0}"; }
-be() { echo "/local/domain/0/backend/vgpu/$(domid "$1")/${2:-0}"; }
+be() { echo "/local/domain/${3:-0}/backend/vgpu/$(domid "$1")/${2:-0}"; }
 
 # --- the daemon --------------------------------------------------------------
 
@@ -431,6 +431,7 @@ test_begin() {
 	export LOG TMP DAEMON_LOG
 	count=0 failed=0
 	mkdir -p "$LOG" "$TMP"
+	rm -rf /var/lib/xen-vgpu # what is remembered of another test's guests
 	exec 3>"$LOG/tap" 4>>"${STREAM:-/bed/stream}"
 	trap 'overdue' TERM
 	trap 'test_end' EXIT

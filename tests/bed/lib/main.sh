@@ -21,7 +21,8 @@ sweep() {
 
 run_test() {
 	log=/bed/log/$1
-	rm -rf /run/bed/"$1"
+	# Guests of one name come again and again: nothing is remembered of the last test.
+	rm -rf /run/bed/"$1" /var/lib/xen-vgpu
 	mkdir -p "$log" /run/bed
 	echo "bed: begin $1" >/dev/kmsg
 	tell "begin $1"

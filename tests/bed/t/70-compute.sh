@@ -34,7 +34,7 @@ for type in pv pvh; do
 	job_out $type-hold
 	guest $type 'vgpu-smi'
 	see '8 MiB|8.0 MiB|8388608' "$type: vgpu-smi shows how much"
-	guest $type 'pkill -KILL compute; while pgrep compute >/dev/null; do :; done'
+	guest $type 'killall -KILL compute && while pidof compute >/dev/null; do :; done'
 	wait_for 20 "guest $type vgpu-smi && echo \"\$out\" | grep -Eq '(used|Used).* 0'" "$type: killed: nothing of it is left"
 	guest $type 'vgpu-vector-add -n 1024'
 	see 'Vector add PASSED: 1024 elements, 0 errors' "$type: and the device works"

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+# limit: 420
+# Five guests share one GPU: PV and PVH, several processes each, mixed sizes
+# All results are exact; who is busy gets the share that its weight says, a cap
+# holds, and neither a hostile guest nor devices that come and go change the
+# others' results or their shares.
+# shellcheck shell=sh
+
+guests='a b c d e' # b and d are PVH
+weight_a=128 weight_b=256 weight_c=256 weight_d=512 weight_e=1024
+# Elements of a job: not everybody's jobs take the same time.
+size_a=30000 size_b=60000 size_c=20000 size_d=40000 size_e=100000
+
+# of VARIABLE GUEST: its value for the guest
+of() { eval "echo \"\$${1}_$2\""; }
+
+line() { echo "vgpu = [ \"mem=64M,weight=$(of weight "$1")\" ]"; }
+
+connected() {
+	xs_wait 30 "$(fe "$1")/state" '^4$' "$1: connected${2-}"
+}
+
+# used FILE GUEST...: writes how much of the GPU each has used, and when: a line
+# "GUEST NANOSECONDS HOUR MINUTE SECOND" for each
+used() {
+	file=$1
+	shift
+	mark=$(($(wc -l <"$DAEMON_LOG") + 1))
+	kill -USR1 "$(daemon_pid)"
+	for g in "$@"; do
+		id=$(domid "$g")
+		until line=$(tail -n +$mark "$DAEMON_LOG" | grep -m 1 "event=stats domid=$id dev=0 "); do
+			usleep 10000
+		done
+		echo "$g $(echo "$line" | sed 's/^ts=[^T]*T\(..\):\(..\):\([0-9.]*\)Z .* gpu_used_ns=\([0-9]*\).*/\4 \1 \2 \3/')"
+	done >"$file"
+}
+
+# measure GUEST...: how they have shared the GPU since `used "$TMP/used.0" ...`:
+# $worst is how far the worst is off what its weight says, per mille, and $busy
+# how much of the time they had between them, per mille
+measure() {
+	used "$TMP/used.1" "$@"
+	for g in "$@"; do
+		echo "$g $(of weight "$g")"
+	done >"$TMP/weights"
+	table=$(awk '
+		FILENAME ~ /weights/ { weight[$1] = $2; weights += $2; order[++n] = $1 }
+		FILENAME ~ /used.0/ { used[$1] = -$2; from = 3600 * $3 + 60 * $4 + $5 }
+		FILENAME ~ /used.1/ { used[$1] += $2; all += used[$1]; to = 3600 * $3 + 60 * $4 + $5 }
+		END {
+			seconds = to - from + (to < from ? 86400 : 0)
+			for (i = 1; i <= n; i++) {
+				g = order[i]
+				share = all ? 1000 * used[g] / all : 0
+				want = 1000 * weight[g] / weights
+				off = 1000 * (share / want - 1)
+				if (off < 0 ? -off > worst : off > worst)
+					worst = off < 0 ? -off : off
+				printf "%s: weight %d: %.1f per mille, %.1f wanted, off by %+.0f\n", g, weight[g], share, want, off
+			}
+			printf "in %.1f s: worst %.0f busy %.0f\n", seconds, worst, all / seconds / 1e6
+		}' "$TMP/weights" "$TMP/used.0" "$TMP/used.1")
+	worst=$(echo "$table" | sed -n 's/.*: worst \([0-9]*\) .*/\1/p')
+	busy=$(echo "$table" | sed -n 's/.* busy \([0-9]*\)$/\1/p')
+	echo "$table" >"$TMP/table"
+	while IFS= read -r l; do say "$l"; done <"$TMP/table"
+}
+
+# shared LIMIT WHAT GUEST...: their shares are those of their weights, off by LIMIT
+# per mille at most. Where the machine outside stalls, whoever has the GPU has it
+# for long; it is charged for that, and others get theirs later: so the time that
+# is looked at grows where it was too short.
+shared() {
+	limit=$1 what=$2
+	shift 2
+	used "$TMP/used.0" "$@"
+	for window in 1 2 3; do
+		sleep 15
+		measure "$@"
+		[ "$worst" -gt "$limit" ] || break
+	done
+	ok "[ $worst -le $limit ]" "$what"
+}
+
+# load_start GUEST...: each has two processes that always have work waiting
+load_start() {
+	for g in "$@"; do
+		TIMEOUT=300 guest_bg "load$g" "$g" "load -p 2 -n $(of size "$g")"
+	done
+	for g in "$@"; do
+		wait_for 30 "[ \$(job_out load$g | grep -c busy) = 2 ]" "$g: is busy"
+	done
+}
+
+# load_stop WHAT GUEST...: every job of theirs was done, and right
+load_stop() {
+	what=$1
+	shift
+	for g in "$@"; do
+		guest "$g" 'killall load'
+	done
+	for g in "$@"; do
+		job_wait "load$g"
+		is "$(echo "$out" | grep -cE '^PASSED: [0-9]+ jobs .* 0 errors')" 2 "$g: all jobs of both processes are right, $what"
+	done
+}
+
+guest_create a pv 128 "$(line a)"
+guest_create c pv 128 "$(line c)"
+guest_start b pvh 128 "$(line b)" || exit
+guest_start d pvh 128 "$(line d)" || exit
+guest_start e pv 128 "$(line e)" || exit
+for g in $guests; do
+	guest_ready $g || exit
+	guest $g 'modprobe vgpufront'
+	connected $g
+done
+leak_baseline
+# The workers' processors before those of guests that look on.
+dom0 'xl sched-credit2 -d 0 -w 2048'
+
+say 'five guests at once, with several programs each'
+for g in $guests; do
+	TIMEOUT=120 guest_bg compute$g $g compute
+	TIMEOUT=120 guest_bg small$g $g 'vgpu-vector-add -n 1024 -r 50'
+	TIMEOUT=120 guest_bg large$g $g "vgpu-vector-add -a -t 2 -n $((300000 + $(of size $g))) -r 3"
+	TIMEOUT=120 guest_bg odd$g $g "vgpu-vector-add -b -n $(of size $g) -r 8 --seed 7"
+done
+for g in $guests; do
+	job_wait compute$g
+	is "$(echo "$out" | grep -c '^not ok')" 0 "$g: general compute, every bit checked"
+	see '^1\.\.[1-9]' "$g: to its end"
+	job_wait small$g
+	is "$(echo "$out" | grep -c ' 1024 elements, 0 errors')" 50 "$g: fifty small sums"
+	job_wait large$g
+	is "$(echo "$out" | grep -c ' 0 errors')" 6 "$g: large sums, on two streams"
+	job_wait odd$g
+	is "$(echo "$out" | grep -c ' 0 errors')" 8 "$g: sums of shared buffers"
+done
+
+say 'all of them always have work waiting: shares of the GPU'
+# shellcheck disable=SC2086
+load_start $guests
+# shellcheck disable=SC2086
+shared 50 'every share is within 5 % of what its weight says' $guests
+ok "[ $busy -ge 900 ]" 'and the GPU was not idle between them'
+
+say 'a device is detached and attached while the others work'
+guest a 'killall load'
+job_wait loada
+is "$(echo "$out" | grep -cE '^PASSED: .* 0 errors')" 2 'a: all jobs of both processes are right'
+for i in 1 2 3; do
+	dom0 'vgpuctl detach a'
+	succeeds "detach, $i"
+	dom0 'vgpuctl attach a weight=128,mem=64M,cap=20'
+	succeeds "attach, $i"
+	connected a " again, $i"
+	guest a 'vgpu-vector-add -n 5000'
+	see 'PASSED: 5000 elements, 0 errors' "works, $i"
+done
+load_stop 'beside devices that came and went' b
+guest b 'echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront && modprobe -a xen-evtchn xen-gntalloc'
+succeeds 'one guest gives up its driver for a hostile one'
+
+say 'one guest attacks the backend, another one its own module'
+TIMEOUT=200 guest_bg evil b 'while [ ! -e /tmp/stop ]; do evil_front -t 2 ring; done'
+TIMEOUT=120 guest_bg abuse a 'lib_abuse'
+shared 100 'no share of the others is off by more than 10 %' c d e
+job_wait abuse
+is "$(echo "$out" | grep -c '^not ok')" 0 'a: abuse is answered with errors'
+guest b 'touch /tmp/stop; killall -KILL evil_front'
+job_wait evil
+see '^ok ' 'b: has attacked'
+load_stop 'beside hostile guests' c d e
+
+say 'a guest with a cap, alone'
+load_start a
+used "$TMP/used.0" a
+sleep 10
+measure a
+ok "[ $busy -ge 180 ] && [ $busy -le 220 ]" 'a cap of 20: it gets 20 % of the time, though nobody else wants any'
+load_stop 'with a cap' a
+
+# shellcheck disable=SC2086
+guest_stop $guests

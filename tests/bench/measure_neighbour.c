@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT
+/*
+ * measure_neighbour.c - two guests on one GPU (see measure_neighbour.h)
+ *
+ * Each guest is a thread with a frontend of its own, which spins while it waits,
+ * as the bare processes do. The backend spins, too; and then once more as it is
+ * delivered, where workers sleep when there is nothing to do. Where the engine is no GPU, small vector adds stand
+ * for kernels, and nothing is beside them.
+ */
+#include "measure_neighbour.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../native/buffer.h"
+#include "../native/mps.h"
+#include "../native/world.h"
+#include "neighbour.h"
+#include "peer.h"
+#include "vgpu_nodes.h"
+
+#define FIRST_GUEST 7
+#define DEFAULT_WEIGHT 256
+/* Of the backend's statistics. */
+#define USED " gpu_used_ns="
+#define MAX_GRANTS 1024
+#define FOR_EVER "1000000"
+#define ARENA_PAGES 16
+
+/* Handles; in the arena: arguments of each kind, and a name. */
+#define IMAGE 4
+#define COUNTER (VGPU_HANDLE_MEM | 1)
+#define MODULE 1
+#define FUNCTION 1
+#define ARGS_AT(kind) ((kind) * 64)
+#define NAME_AT 1024
+
+struct guest {
+	struct front f;
+	struct front_buffer buf[3];
+	struct vgpu_request add;
+	struct vgpu_request work[NR_WORKS];
+	uint32_t launched;
+	struct player player;
+	pthread_t thread;
+	bool open, plays;
+};
+
+/* As the kernel's parameters lie, with a relocation behind them. */
+struct work_args {
+	uint64_t counter;
+	uint32_t rounds;
+	uint32_t padding;
+	struct vgpu_reloc reloc;
+};
+
+struct house {
+	struct world w;
+	struct guest guest[2];
+	struct mps *mps;
+	bool delivered;
+	bool gpu;
+};
+
+static bool fail(const char *what)
+{
+	fprintf(stderr, "vgpu-bench: neighbours: %s\n", what);
+	return false;
+}
+
+static bool call(struct guest *g, struct vgpu_request req)
+{
+	return front_call(&g->f, &req, NULL) == VGPU_RSP_OK;
+}
+
+static bool put(void *me, uint32_t kind)
+{
+	struct guest *g = me;
+
+	g->launched++;
+	if (front_put(&g->f, &g->work[kind]) < 0)
+		return false;
+	front_push(&g->f);
+	return true;
+}
+
+static bool take(void *me)
+{
+	struct vgpu_response rsp;
+	struct guest *g = me;
+
+	return front_next(&g->f, &rsp) == 1 && rsp.status == VGPU_RSP_OK;
+}
+
+static bool add(void *me)
+{
+	struct guest *g = me;
+
+	return front_call(&g->f, &g->add, NULL) == VGPU_RSP_OK;
+}
+
+static const struct player_ops ops = {put, take, add};
+
+static bool make_vectors(struct guest *g)
+{
+	for (int i = 0; i < 3; i++)
+		if (!buffer_make(&g->f, &g->buf[i], i + 1,
+				 NEIGHBOUR_ELEMENTS * sizeof(float), 0, i < 2,
+				 false) ||
+		    !call(g, buffer_map_request(&g->buf[i])))
+			return false;
+	bench_fill(g->buf[0].data, g->buf[1].data, g->buf[2].data,
+		   NEIGHBOUR_ELEMENTS);
+	g->add = add_request(&g->buf[0], &g->buf[1], &g->buf[2],
+			     NEIGHBOUR_ELEMENTS);
+	return true;
+}
+
+static bool load_module(struct guest *g)
+{
+	struct vgpu_request load = front_request(VGPU_OP_MODULE_LOAD);
+	struct vgpu_request get = front_request(VGPU_OP_FUNCTION_GET);
+	struct front_buffer image;
+
+	if (!buffer_make(&g->f, &image, IMAGE, neighbour_ptx_size, 0, true,
+			 false) ||
+	    !call(g, buffer_map_request(&image)))
+		return false;
+	memcpy(image.data, neighbour_ptx, neighbour_ptx_size);
+	load.u.module_load.module = MODULE;
+	load.u.module_load.format = VGPU_MODULE_PTX;
+	load.u.module_load.image.handle = IMAGE;
+	load.u.module_load.image.count = neighbour_ptx_size - 1;
+	memcpy((char *)guest_at(&g->f.mem, g->f.arena_page) + NAME_AT,
+	       NEIGHBOUR_KERNEL, strlen(NEIGHBOUR_KERNEL));
+	get.u.function_get.module = MODULE;
+	get.u.function_get.function = FUNCTION;
+	get.u.function_get.name_offset = NAME_AT;
+	get.u.function_get.name_len = strlen(NEIGHBOUR_KERNEL);
+	return call(g, load) && call(g, get) &&
+	       call(g, buffer_unmap_request(&image)) &&
+	       buffer_free(&g->f, &image);
+}
+
+static bool make_counter(struct guest *g)
+{
+	struct vgpu_request alloc = front_request(VGPU_OP_MEM_ALLOC);
+	struct vgpu_request fill = front_request(VGPU_OP_FILL);
+
+	alloc.u.mem_alloc.handle = COUNTER;
+	alloc.u.mem_alloc.length = sizeof(uint32_t);
+	fill.u.fill.handle = COUNTER;
+	fill.u.fill.width = sizeof(uint32_t);
+	fill.u.fill.length = sizeof(uint32_t);
+	return call(g, alloc) && call(g, fill);
+}
+
+static void make_launch(struct guest *g, uint32_t kind, uint32_t rounds)
+{
+	struct vgpu_request req = front_request(VGPU_OP_LAUNCH);
+	const struct work_args args = {
+		.rounds = rounds,
+		.reloc = {.handle = COUNTER},
+	};
+
+	memcpy((char *)guest_at(&g->f.mem, g->f.arena_page) + ARGS_AT(kind),
+	       &args, sizeof(args));
+	req.u.launch.function = FUNCTION;
+	req.u.launch.grid[0] = NEIGHBOUR_BLOCKS;
+	req.u.launch.block[0] = NEIGHBOUR_THREADS;
+	for (int i = 1; i < 3; i++)
+		req.u.launch.grid[i] = req.u.launch.block[i] = 1;
+	req.u.launch.args_len = 12;
+	req.u.launch.args_offset = ARGS_AT(kind);
+	req.u.launch.nr_relocs = 1;
+	g->work[kind] = req;
+}
+
+static bool make_work(struct guest *g, const uint32_t rounds[NR_WORKS],
+		      bool gpu)
+{
+	if (gpu && (!load_module(g) || !make_counter(g)))
+		return false;
+	for (uint32_t kind = 0; kind < NR_WORKS; kind++) {
+		if (gpu)
+			make_launch(g, kind, rounds[kind]);
+		else
+			g->work[kind] = g->add;
+	}
+	return true;
+}
+
+/* Not a kernel was lost, or done twice; no sum is wrong. */
+static bool right(struct guest *g, bool gpu)
+{
+	struct vgpu_request copy = front_request(VGPU_OP_COPY);
+	uint32_t is;
+
+	if (!bench_check(g->buf[2].data, NEIGHBOUR_ELEMENTS))
+		return false;
+	if (!gpu)
+		return true;
+	copy.u.copy.dst = 3;
+	copy.u.copy.src = COUNTER;
+	copy.u.copy.length = sizeof(is);
+	if (!call(g, copy))
+		return fail("the count of kernels cannot be read");
+	memcpy(&is, g->buf[2].data, sizeof(is));
+	return is == g->launched || fail("not all kernels were counted");
+}
+
+static void *guest_thread(void *arg)
+{
+	struct guest *g = arg;
+
+	player_run(&g->player, &ops, g);
+	return NULL;
+}
+
+static void fact(struct house *h, const char *node, char out[BENCH_TEXT])
+{
+	char *text = world_back_read(&h->w, FIRST_GUEST, 0, node);
+
+	snprintf(out, BENCH_TEXT, "%s", text ? text : "");
+	free(text);
+}
+
+static bool guest_begin(struct house *h, int who, const struct results *r)
+{
+	struct guest *g = &h->guest[who];
+	const char *const nodes[] = {h->mps ? VGPU_NODE_MPS : NULL, "1", NULL};
+	uint32_t domid = FIRST_GUEST + who;
+
+	world_domain_make(&h->w, domid, MAX_GRANTS);
+	world_attach_with(&h->w, domid, 0, nodes);
+	g->open = front_open(&g->f, domid, 0);
+	if (!g->open ||
+	    !front_connect(&g->f, VGPUIF_MAX_RING_PAGE_ORDER, ARENA_PAGES))
+		return fail("a guest does not connect");
+	g->f.polling = h->gpu;
+	if (strcmp(g->f.limits.engine, r->engine))
+		return fail("another engine serves it");
+	if (!make_vectors(g) || !make_work(g, r->rounds, h->gpu))
+		return fail("a guest cannot prepare its work");
+	/* What the engine does first takes longer. */
+	for (int i = 0; i < 20; i++)
+		if (!add(g))
+			return fail("a vector add failed");
+	g->plays = !pthread_create(&g->thread, NULL, guest_thread, g);
+	return g->plays;
+}
+
+static bool guest_end(struct house *h, int who, bool done)
+{
+	struct guest *g = &h->guest[who];
+
+	g->player.order = PLAYER_END;
+	if (g->plays)
+		pthread_join(g->thread, NULL);
+	done = done && right(g, h->gpu);
+	for (int i = 0; i < 3 && done; i++)
+		done = call(g, buffer_unmap_request(&g->buf[i])) &&
+		       buffer_free(&g->f, &g->buf[i]);
+	if (done)
+		done = front_disconnect(&g->f);
+	if (g->open)
+		front_close(&g->f);
+	return done;
+}
+
+static void set_weights(struct house *h, const uint32_t weight[2])
+{
+	char value[16];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(value, sizeof(value), "%u", weight[i] * DEFAULT_WEIGHT);
+		world_set(&h->w, FIRST_GUEST + i, 0, VGPU_NODE_WEIGHT, value);
+	}
+}
+
+/* The last line of a guest's statistics; how many there are. */
+static unsigned int last_stats(const struct house *h, int who, uint64_t *ns)
+{
+	unsigned int lines = 0;
+	char path[96], guest[32], text[2048];
+	const char *at;
+	FILE *log;
+
+	snprintf(guest, sizeof(guest), " domid=%d ", FIRST_GUEST + who);
+	snprintf(path, sizeof(path), "%s/backend.log", h->w.dir);
+	log = fopen(path, "re");
+	while (log && fgets(text, sizeof(text), log)) {
+		at = strstr(text, USED);
+		if (!at || !strstr(text, guest) || !strchr(text, '\n'))
+			continue;
+		*ns = strtoull(at + strlen(USED), NULL, 10);
+		lines++;
+	}
+	if (log)
+		fclose(log);
+	return lines;
+}
+
+static bool used(void *ctx, uint64_t ns[2])
+{
+	struct house *h = ctx;
+	unsigned int before[2];
+
+	for (int i = 0; i < 2; i++)
+		before[i] = last_stats(h, i, &ns[i]);
+	kill(h->w.backend, SIGUSR1);
+	for (int i = 0; i < 2; i++)
+		for (int ms = 0; last_stats(h, i, &ns[i]) == before[i]; ms++) {
+			if (ms > WORLD_TIMEOUT_MS)
+				return fail("no statistics from the backend");
+			usleep(1000);
+		}
+	return true;
+}
+
+/* Weights are the same whether the backend sleeps or not. */
+static bool play_shares(struct house *h, struct play *p)
+{
+	static const uint32_t weight[][2] = {{1, 1}, {1, 2}, {1, 3}};
+
+	unsigned int n = h->delivered ? sizeof(weight) / sizeof(*weight) : 1;
+
+	for (unsigned int i = 0; i < n; i++) {
+		set_weights(h, weight[i]);
+		for (uint32_t kind = 0; kind < NR_WORKS; kind++)
+			if (!play_both(p, kind, weight[i][0], weight[i][1]))
+				return false;
+	}
+	return true;
+}
+
+static const char *const modes[2][2] = {
+	{"", NEIGHBOUR_DELIVERED},
+	{NEIGHBOUR_MPS, NEIGHBOUR_MPS NEIGHBOUR_DELIVERED},
+};
+
+static bool play_house(struct house *h, struct results *r,
+		       const struct bench_plan *plan)
+{
+	struct play p = {
+		.r = r,
+		.plan = plan,
+		.section = SECTION_NEIGHBOUR,
+		.mode = modes[!!h->mps][h->delivered],
+		.peer = h->mps ? NEIGHBOUR_MPS : "",
+		.how = h->gpu ? "" : "vector adds of 1,024: no GPU, no kernel",
+		.player = {&h->guest[0].player, &h->guest[1].player},
+		.ctx = h,
+	};
+
+	/* Alone is alone: the other one is not there yet. */
+	if (!guest_begin(h, 0, r))
+		return false;
+	fact(h, VGPU_NODE_GPU_NAME, r->gpu);
+	fact(h, VGPU_NODE_DRIVER_VERSION, r->driver);
+	fact(h, VGPU_NODE_COMPUTE_CAPABILITY, r->compute);
+	if (!play_alone(&p) || !guest_begin(h, 1, r))
+		return false;
+	p.used = used;
+	return play_adds(&p) && play_shares(h, &p);
+}
+
+static bool guests(struct results *r, const struct bench_plan *plan,
+		   struct mps *mps, bool delivered)
+{
+	const char *options[5] = {NULL};
+	int n = 0;
+	struct house *h = calloc(1, sizeof(*h));
+	bool done;
+
+	if (!h)
+		abort();
+	h->mps = mps;
+	h->delivered = delivered;
+	h->gpu = !strcmp(r->engine, "cuda");
+	if (!delivered) {
+		options[n++] = "--poll-us";
+		options[n++] = FOR_EVER;
+	}
+	if (mps) {
+		options[n++] = "--mps-pipe";
+		options[n] = mps->dir;
+	}
+	world_start(&h->w);
+	world_backend_start(&h->w, r->engine, options);
+	done = play_house(h, r, plan);
+	if (!done)
+		world_show_log(&h->w);
+	for (int i = 0; i < 2; i++)
+		done = guest_end(h, i, done) && done;
+	done = world_end(&h->w) && done;
+	free(h);
+	return done;
+}
+
+static bool beside_bare(struct results *r, const struct bench_plan *plan,
+			bare_fn *bare, struct mps *mps)
+{
+	char why[256] = "";
+
+	if (!bare_apart(bare, r, plan, why)) {
+		fprintf(stderr, "vgpu-bench: bare neighbours: %s\n", why);
+		return false;
+	}
+	return guests(r, plan, mps, false) && guests(r, plan, mps, true);
+}
+
+bool measure_neighbours(struct results *r, const struct bench_plan *plan)
+{
+	struct mps mps;
+	char why[256];
+	bool done;
+
+	if (!peer_wake(r, plan))
+		return fail("a process cannot be woken");
+	if (strcmp(r->engine, "cuda")) {
+		results_skip(r, "two bare processes on one GPU", "no GPU");
+		results_skip(r, "neighbours by MPS", "no GPU");
+		return guests(r, plan, NULL, true);
+	}
+	if (!beside_bare(r, plan, bare_neighbours, NULL))
+		return false;
+	if (!mps_begin(&mps, why)) {
+		results_skip(r, "neighbours by MPS", why);
+		return true;
+	}
+	mps_join(&mps);
+	done = beside_bare(r, plan, bare_neighbours_mps, &mps);
+	mps_never();
+	mps_end(&mps);
+	return done;
+}
+
+static void target(struct results *r, const char *name, double value,
+		   double limit, const char *unit, bool at_least)
+{
+	struct target *t = &r->target[r->targets++];
+
+	*t = (struct target){
+		.value = value,
+		.limit = limit,
+		.unit = unit,
+		.at_least = at_least,
+	};
+	snprintf(t->name, sizeof(t->name), "%s", name);
+}
+
+static void add_targets(struct results *r, const char *mode)
+{
+	static const double limit_us[NR_WORKS] = {
+		[WORK_SHORT] = 150,
+		[WORK_LONG] = 1300,
+	};
+	char name[BENCH_TEXT];
+
+	for (uint32_t kind = 0; kind < NR_WORKS; kind++) {
+		int row = results_find(
+			r, SECTION_NEIGHBOUR,
+			neighbour_name_add(name, kind, mode), 0);
+
+		if (row >= 0)
+			target(r, name, r->row[row].p50 / 1000, limit_us[kind],
+			       "us", false);
+	}
+}
+
+void neighbour_targets(struct results *r)
+{
+	char name[BENCH_TEXT];
+
+	for (int mps = 0; mps < 2; mps++)
+		for (int delivered = 0; delivered < 2; delivered++)
+			add_targets(r, modes[mps][delivered]);
+	for (unsigned int i = 0; i < r->shares; i++) {
+		const struct share_row *s = &r->share[i];
+
+		if (s->section != SECTION_NEIGHBOUR || !s->weight[1])
+			continue;
+		if (s->weight[0] == s->weight[1])
+			target(r, s->name, 100 * s->total, 90, "% of alone",
+			       true);
+		snprintf(name, sizeof(name), "shares, %.50s", s->name);
+		target(r, name, s->off_kernels, 5, "% off", false);
+		snprintf(name, sizeof(name), "charged, %.50s", s->name);
+		target(r, name, s->off_charged, 5, "% off", false);
+	}
+}

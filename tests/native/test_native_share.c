@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: MIT
+/*
+ * test_native_share.c - guests that share a GPU, through the unmodified backend
+ *
+ * On the cpu engine, which is as exclusive as a GPU: who has it, and for how long,
+ * is the arbiter's business and not the engine's. Shares are what the supervisor
+ * has charged while all had work waiting. On a machine that is busy with other
+ * things a worker may stand still for as long as a look at the shares takes, and
+ * they are others then; so there are several looks, of which one must be right.
+ * Worlds as in path.h.
+ */
+#include "path.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * A millisecond of work or so; and so many of them wait that a guest has work
+ * left even where this test is not given a processor for a while.
+ */
+#define ADD_FLOATS (1u << 19)
+#define DEPTH 128
+
+#define MAX_GUESTS 3
+
+/*
+ * A guest that always has work.
+ *
+ * @put, @done: requests
+ */
+struct load {
+	struct front *front;
+	struct vectors v;
+	uint64_t put;
+	uint64_t done;
+};
+
+static struct front other[MAX_GUESTS - 1];
+static struct load load[MAX_GUESTS];
+static unsigned int guests;
+
+static int begin(void **state)
+{
+	static const char *const options[] = {"--slice-us", "2000", NULL};
+
+	(void)state;
+	guests = 0;
+	return path_begin_with("cpu", options);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void take_load(struct front *front, uint32_t floats)
+{
+	struct load *l = &load[guests++];
+
+	*l = (struct load){.front = front};
+	path_connect(front);
+	vectors_make(front, &l->v, 1, floats, 0, false);
+}
+
+/* The first guest is there already, with the nodes' defaults. */
+static void first_guest(uint32_t floats)
+{
+	take_load(&f, floats);
+}
+
+static void next_guest(uint32_t domid, const char *const *nodes,
+		       uint32_t floats)
+{
+	struct front *front = &other[guests - 1];
+
+	world_domain_make(&w, domid, NX_MAX_GRANTS);
+	world_attach_with(&w, domid, 0, nodes);
+	assert_true(front_open(front, domid, 0));
+	take_load(front, floats);
+}
+
+static void take_answers(struct load *l)
+{
+	struct vgpu_response rsp;
+	int rc;
+
+	while ((rc = front_get(l->front, &rsp)) > 0) {
+		assert_int_equal(rsp.status, VGPU_RSP_OK);
+		l->done++;
+	}
+	assert_int_equal(rc, 0);
+}
+
+static void give_work(struct load *l, unsigned int depth)
+{
+	struct vgpu_request req = vectors_share(&l->v, 0, 1);
+	uint64_t before = l->put;
+
+	while (l->put - l->done < depth) {
+		assert_true(front_put(l->front, &req) >= 0);
+		l->put++;
+	}
+	if (l->put != before)
+		front_push(l->front);
+}
+
+static void keep_busy(struct load *l)
+{
+	take_answers(l);
+	give_work(l, DEPTH);
+}
+
+static void all_busy(void)
+{
+	for (unsigned int i = 0; i < guests; i++)
+		keep_busy(&load[i]);
+	sched_yield();
+}
+
+static void all_busy_for(uint64_t ns)
+{
+	uint64_t end = now_ns() + ns;
+
+	while (now_ns() < end)
+		all_busy();
+}
+
+/* Its last answer, and that all of them were right. */
+static void finish(struct load *l)
+{
+	struct vgpu_response rsp;
+
+	while (l->done < l->put) {
+		assert_int_equal(front_next(l->front, &rsp), 1);
+		assert_int_equal(rsp.status, VGPU_RSP_OK);
+		l->done++;
+	}
+	vectors_check(&l->v);
+}
+
+static void leave(struct load *l)
+{
+	finish(l);
+	vectors_unmap(l->front, &l->v);
+	vectors_free(l->front, &l->v);
+	path_disconnect(l->front);
+	if (l->front != &f)
+		front_close(l->front);
+}
+
+static void all_leave(void)
+{
+	for (unsigned int i = 0; i < guests; i++)
+		leave(&load[i]);
+}
+
+/* ---- statistics -------------------------------------------------------- */
+
+static unsigned int stats_lines(uint32_t domid)
+{
+	char path[96], part[32], line[4096];
+	unsigned int n = 0;
+	FILE *log;
+
+	snprintf(path, sizeof(path), "%s/backend.log", w.dir);
+	snprintf(part, sizeof(part), " event=stats domid=%u ", domid);
+	log = fopen(path, "re");
+	while (log && fgets(line, sizeof(line), log))
+		n += strstr(line, part) && strchr(line, '\n');
+	if (log)
+		fclose(log);
+	return n;
+}
+
+static uint64_t last_number(uint32_t domid, const char *key)
+{
+	char part[32], field[32];
+	char *line, *at;
+	uint64_t n;
+
+	snprintf(part, sizeof(part), " event=stats domid=%u ", domid);
+	snprintf(field, sizeof(field), " %s=", key);
+	line = path_log(part);
+	assert_non_null(line);
+	at = strstr(line, field);
+	assert_non_null(at);
+	n = strtoull(at + strlen(field), NULL, 10);
+	free(line);
+	return n;
+}
+
+/* What each has been charged until now; they go on meanwhile. */
+static void charged(uint64_t used_ns[MAX_GUESTS])
+{
+	const uint64_t give_up = now_ns() + WORLD_TIMEOUT_MS * 1000000ull;
+	unsigned int before[MAX_GUESTS];
+
+	for (unsigned int i = 0; i < guests; i++)
+		before[i] = stats_lines(load[i].front->domid);
+	kill(w.backend, SIGUSR1);
+	for (unsigned int i = 0; i < guests; i++) {
+		while (stats_lines(load[i].front->domid) == before[i]) {
+			assert_true(now_ns() < give_up);
+			all_busy();
+		}
+		used_ns[i] = last_number(load[i].front->domid, "gpu_used_ns");
+	}
+}
+
+#define MS 1000000ull
+#define LOOKS 15
+#define LOOK_NS (300 * MS)
+#define TOLERANCE 0.07
+
+static bool is_about(double is, double want)
+{
+	return is > want - TOLERANCE && is < want + TOLERANCE;
+}
+
+/* Each one's part of what was charged while all were busy. */
+static bool look_at_parts(const double want[MAX_GUESTS], double is[MAX_GUESTS])
+{
+	uint64_t before[MAX_GUESTS], after[MAX_GUESTS], sum = 0;
+	bool right = true;
+
+	charged(before);
+	all_busy_for(LOOK_NS);
+	charged(after);
+	for (unsigned int i = 0; i < guests; i++)
+		sum += after[i] - before[i];
+	for (unsigned int i = 0; i < guests; i++) {
+		is[i] = (double)(after[i] - before[i]) / (double)sum;
+		right &= is_about(is[i], want[i]);
+	}
+	return right;
+}
+
+static void parts_are(double a, double b, double c)
+{
+	const double want[MAX_GUESTS] = {a, b, c};
+	double is[MAX_GUESTS] = {0};
+
+	for (int i = 0; i < LOOKS; i++)
+		if (look_at_parts(want, is))
+			return;
+	fail_msg("parts are %.3f %.3f %.3f", is[0], is[1], is[2]);
+}
+
+/* The part of all time that one guest alone is charged. */
+static double part_of_time(void)
+{
+	uint64_t before[MAX_GUESTS], after[MAX_GUESTS], t0;
+
+	charged(before);
+	t0 = now_ns();
+	all_busy_for(LOOK_NS);
+	charged(after);
+	return (double)(after[0] - before[0]) / (double)(now_ns() - t0);
+}
+
+/* ---- tests ------------------------------------------------------------- */
+
+static const char *const no_nodes[] = {NULL};
+
+static void three_at_once_and_all_exact(void **state)
+{
+	(void)state;
+	first_guest(1000);
+	next_guest(8, no_nodes, 1 << 16);
+	next_guest(9, no_nodes, ADD_FLOATS);
+	for (int round = 0; round < 5; round++) {
+		for (unsigned int i = 0; i < guests; i++)
+			vectors_fill(&load[i].v, round * 3 + i);
+		all_busy_for(40 * MS);
+		for (unsigned int i = 0; i < guests; i++)
+			finish(&load[i]);
+	}
+	all_leave();
+}
+
+static void weights_are_shares(void **state)
+{
+	static const char *const heavy[] = {"weight", "512", NULL};
+	static const char *const heaviest[] = {"weight", "768", NULL};
+
+	(void)state;
+	first_guest(ADD_FLOATS);
+	next_guest(8, heavy, ADD_FLOATS);
+	parts_are(1. / 3, 2. / 3, 0);
+	/* And the third one comes, as heavy as both. */
+	next_guest(9, heaviest, ADD_FLOATS);
+	parts_are(1. / 6, 1. / 3, 1. / 2);
+	all_leave();
+}
+
+static void weights_change_while_they_run(void **state)
+{
+	(void)state;
+	first_guest(ADD_FLOATS);
+	next_guest(8, no_nodes, ADD_FLOATS);
+	parts_are(1. / 2, 1. / 2, 0);
+	world_set(&w, 8, 0, "weight", "1024");
+	parts_are(1. / 5, 4. / 5, 0);
+	assert_true(path_log_says("event=config", "node=weight value=1024"));
+	/* A slip of the hand. */
+	world_set(&w, 8, 0, "weight", "0");
+	parts_are(1. / 5, 4. / 5, 0);
+	assert_true(path_log_says("event=config", "kept=1024"));
+	all_leave();
+}
+
+/* Alone, and no more than its cap; which ends as soon as it is taken away. */
+static void cap_holds(void **state)
+{
+	int looks = 0;
+
+	(void)state;
+	first_guest(ADD_FLOATS);
+	world_set(&w, GUEST, 0, "cap", "25");
+	while (!is_about(part_of_time(), .25))
+		assert_true(++looks < LOOKS);
+	world_set(&w, GUEST, 0, "cap", "0");
+	while (part_of_time() < .6)
+		assert_true(++looks < LOOKS);
+	all_leave();
+}
+
+/*
+ * Its worker stands still on the GPU, then dies on it, then its domain goes: the
+ * other one works on.
+ */
+static void who_dies_on_the_gpu_frees_it(void **state)
+{
+	struct load *dead = &load[0], *alive = &load[1];
+	unsigned int answered;
+	uint64_t enough;
+	pid_t worker;
+
+	(void)state;
+	first_guest(ADD_FLOATS);
+	next_guest(8, no_nodes, ADD_FLOATS);
+	all_busy_for(50 * MS);
+	worker = world_count(&w, GUEST).mapper;
+	kill(worker, SIGSTOP);
+	enough = alive->done + 50;
+	while (alive->done < enough)
+		keep_busy(alive);
+	kill(worker, SIGKILL);
+	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
+	enough = alive->done + 50;
+	while (alive->done < enough)
+		keep_busy(alive);
+	finish(alive);
+	assert_int_equal(path_settle(&f, &answered), dead->put - dead->done);
+	path_recovers(&dead->v);
+	leave(alive);
+}
+
+static void guest_that_is_destroyed_frees_it(void **state)
+{
+	struct load *dead, *alive = &load[0];
+	uint64_t enough;
+
+	(void)state;
+	first_guest(ADD_FLOATS);
+	next_guest(8, no_nodes, ADD_FLOATS);
+	dead = &load[1];
+	all_busy_for(50 * MS);
+	world_domain_destroy(&w, 8);
+	guests = 1;
+	assert_true(world_wait_removed(&w, 8));
+	path_nothing_left(8);
+	enough = alive->done + 50;
+	while (alive->done < enough)
+		keep_busy(alive);
+	leave(alive);
+	buffer_forget(dead->front, &dead->v.a);
+	buffer_forget(dead->front, &dead->v.b);
+	buffer_forget(dead->front, &dead->v.c);
+	front_close(dead->front);
+}
+
+/* Until the answer is this one: a message is on its way. */
+static void alloc_says(uint64_t length, int want)
+{
+	const uint64_t give_up = now_ns() + WORLD_TIMEOUT_MS * 1000000ull;
+	struct vgpu_request req = front_request(VGPU_OP_MEM_ALLOC);
+	int status;
+
+	do {
+		req.op = VGPU_OP_MEM_ALLOC;
+		req.u.mem_alloc.handle = VGPU_HANDLE_MEM | 1;
+		req.u.mem_alloc.length = length;
+		status = front_call(&f, &req, NULL);
+		if (status != VGPU_RSP_OK)
+			continue;
+		memset(&req.u, 0, sizeof(req.u));
+		req.op = VGPU_OP_MEM_FREE;
+		req.u.handle.handle = VGPU_HANDLE_MEM | 1;
+		assert_int_equal(front_call(&f, &req, NULL), VGPU_RSP_OK);
+	} while (status != want && now_ns() < give_up);
+	assert_int_equal(status, want);
+}
+
+static void memory_quota_changes_while_it_runs(void **state)
+{
+	(void)state;
+	path_connect(&f);
+	alloc_says(1 << 20, VGPU_RSP_OK);
+	world_set(&w, GUEST, 0, "mem", "1048575");
+	alloc_says(1 << 20, VGPU_RSP_QUOTA);
+	world_set(&w, GUEST, 0, "mem", "1048576");
+	alloc_says(1 << 20, VGPU_RSP_OK);
+	path_disconnect(&f);
+}
+
+static void buffers_have_a_quota(void **state)
+{
+	static const char *const two[] = {"quota-buffers", "2", "quota-pages",
+					  "3", NULL};
+	struct front *front = &other[0];
+	struct front_buffer b[3];
+	struct vgpu_request req;
+
+	(void)state;
+	world_domain_make(&w, 8, NX_MAX_GRANTS);
+	world_attach_with(&w, 8, 0, two);
+	assert_true(front_open(front, 8, 0));
+	path_connect(front);
+	assert_int_equal(front->limits.buffers, 2);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(buffer_make(front, &b[i], i + 1, 2 * NX_PAGE, 0,
+					false, false));
+	req = buffer_map_request(&b[0]);
+	assert_int_equal(front_call(front, &req, NULL), VGPU_RSP_OK);
+	/* Four pages, where three may be mapped. */
+	req = buffer_map_request(&b[1]);
+	assert_int_equal(front_call(front, &req, NULL), VGPU_RSP_QUOTA);
+	/* No such handle, where there are two buffers. */
+	req = buffer_map_request(&b[2]);
+	assert_int_equal(front_call(front, &req, NULL), VGPU_RSP_INVALID);
+	req = buffer_unmap_request(&b[0]);
+	assert_int_equal(front_call(front, &req, NULL), VGPU_RSP_OK);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(buffer_free(front, &b[i]));
+	path_disconnect(front);
+	front_close(front);
+}
+
+#define SHARE_TEST(name) cmocka_unit_test_setup_teardown(name, begin, path_end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SHARE_TEST(three_at_once_and_all_exact),
+		SHARE_TEST(weights_are_shares),
+		SHARE_TEST(weights_change_while_they_run),
+		SHARE_TEST(cap_holds),
+		SHARE_TEST(who_dies_on_the_gpu_frees_it),
+		SHARE_TEST(guest_that_is_destroyed_frees_it),
+		SHARE_TEST(memory_quota_changes_while_it_runs),
+		SHARE_TEST(buffers_have_a_quota),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
