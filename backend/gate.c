@@ -73,6 +73,7 @@ static bool begin_work(struct gate *g)
 	}
 	g->busy_since = clock_ns();
 	g->counted_at = g->busy_since;
+	g->first_turn = true;
 	g->idle_since = 0;
 	if (g->lease)
 		atomic_store_explicit(&g->lease->busy_since, g->busy_since,
@@ -83,6 +84,10 @@ static bool begin_work(struct gate *g)
 /*
  * What it is taken for. False: that is too much beside what is there. Two short
  * jobs may always be there, for else the GPU would idle between them.
+ *
+ * Jobs that go in together come back together, and the GPU idles until the next
+ * are there. So half of what may be there goes in at first, and the rest in the
+ * next turn: from then on there is always something behind what comes back.
  */
 static bool fits(struct gate *g, struct gate_job *gj)
 {
@@ -96,6 +101,9 @@ static bool fits(struct gate *g, struct gate_job *gj)
 	gj->estimate_ns = gate_estimate(g, gj->key, bound);
 	if (!g->working)
 		return true;
+	if (g->first_turn)
+		return gj->estimate_ns <= bound / 2 &&
+		       g->in_engine_ns <= bound / 2 - gj->estimate_ns;
 	if (g->in_engine_ns >= bound || gj->estimate_ns >= bound)
 		return false;
 	return g->working == 1 || gj->estimate_ns <= bound - g->in_engine_ns;
@@ -249,6 +257,7 @@ struct vgpu_job *gate_reap(struct gate *g)
 {
 	struct vgpu_job *done = NULL;
 
+	g->first_turn = false;
 	if (g->in_engine)
 		done = take_done(g);
 	if (g->first && g->lost)
@@ -288,7 +297,7 @@ bool gate_arm(struct gate *g)
 	bool wants = g->first && !g->busy_since;
 	uint32_t word;
 
-	if (g->lost && g->first)
+	if (g->first && (g->lost || (g->busy_since && g->first_turn)))
 		return false;
 	if (g->in_engine && !vgpu_engine_arm(g->eng))
 		return false;

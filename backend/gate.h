@@ -86,6 +86,7 @@ struct gate_job {
  * @idle_since: no work, and the GPU was still ours; 0: not so
  * @busy_ns: time with work in the engine, until busy_since
  * @fresh: no job has come back since the GPU changed hands
+ * @first_turn: the one in which work began goes on
  * @asleep: the lease says so
  * @lost: the engine is, nothing more goes in
  * @victim: of the next kind that is forgotten for a new one
@@ -105,6 +106,7 @@ struct gate {
 	uint64_t idle_since;
 	uint64_t busy_ns;
 	bool fresh;
+	bool first_turn;
 	bool asleep;
 	bool lost;
 	unsigned int victim;

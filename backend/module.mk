@@ -29,7 +29,7 @@ $(B)/libexec/vgpu-worker: $(WORKER_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ
 
 # Each test: its own object, the objects under test, and doubles for the rest.
 BACK_TESTS := $(addprefix $(B)/test/test_backend_,text negotiate validate sched charge \
-	shares operands session objects memory code quiet gate ring grants polling \
+	shares operands session objects memory code quiet gate estimates ring grants polling \
 	device close config confine)
 
 $(B)/test/test_backend_text: $(B)/obj/backend/offer.o $(B)/obj/backend/log.o
@@ -38,9 +38,9 @@ $(B)/test/test_backend_validate $(B)/test/test_backend_operands: \
 	$(B)/obj/backend/validate.o
 $(addprefix $(B)/test/test_backend_,session objects memory code quiet): \
 	$(SESSION_OBJS) $(BACK_COMMON_OBJS) $(B)/obj/tests/unit/device_double.o
-$(B)/test/test_backend_gate: $(addprefix $(B)/obj/,backend/gate.o \
+$(addprefix $(B)/test/test_backend_,gate estimates): $(addprefix $(B)/obj/,backend/gate.o \
 	backend/gate_kinds.o tests/unit/gate_double.o)
-$(B)/test/test_backend_gate: LDFLAGS += -Wl,--wrap=clock_gettime
+$(addprefix $(B)/test/test_backend_,gate estimates): LDFLAGS += -Wl,--wrap=clock_gettime
 $(B)/test/test_backend_ring: $(B)/obj/backend/ring.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_grants: $(B)/obj/backend/grants.o $(B)/obj/backend/log.o
 $(B)/test/test_backend_polling: $(B)/obj/backend/polling.o
@@ -53,32 +53,20 @@ $(addprefix $(B)/test/test_backend_,device close config): \
 
 # The arbiter's thread, as it is, with ASan and UBSan, with TSan.
 ARBITER_TESTS := $(addprefix $(B)/test/test_backend_,arbiter arbiter_asan \
-	arbiter_tsan)
-ARBITER_TEST_SRCS := tests/unit/test_backend_arbiter.c \
-	$(ARBITER_OBJS:$(B)/obj/%.o=%.c)
+	arbiter_tsan hostile hostile_asan hostile_tsan)
+ARBITER_TEST_SRCS := tests/unit/arbiter_player.c $(ARBITER_OBJS:$(B)/obj/%.o=%.c)
 
-$(B)/test/test_backend_arbiter_asan: ARBITER_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
-$(B)/test/test_backend_arbiter_tsan: ARBITER_FLAGS := -fsanitize=thread
-$(ARBITER_TESTS): $(ARBITER_TEST_SRCS) $(addprefix backend/,arbiter.h \
-		arbiter_turn.h sched.h lease.h clock.h limits.h)
+$(filter %_asan,$(ARBITER_TESTS)): ARBITER_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+$(filter %_tsan,$(ARBITER_TESTS)): ARBITER_FLAGS := -fsanitize=thread
+$(filter %arbiter %arbiter_asan %arbiter_tsan,$(ARBITER_TESTS)): tests/unit/test_backend_arbiter.c
+$(filter %hostile %hostile_asan %hostile_tsan,$(ARBITER_TESTS)): tests/unit/test_backend_hostile.c
+$(ARBITER_TESTS): $(ARBITER_TEST_SRCS) tests/unit/arbiter_player.h \
+		$(addprefix backend/,arbiter.h arbiter_turn.h sched.h lease.h \
+		clock.h limits.h)
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  CC      $@")
 	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_COMMON)) -iquote backend \
-		$(ARBITER_FLAGS) -o $@ $(ARBITER_TEST_SRCS) -lcmocka -lpthread
-
-# Two gates and an arbiter on three threads, in the same three ways.
-LEASE_TESTS := $(addprefix $(B)/test/test_backend_,lease lease_asan lease_tsan)
-LEASE_TEST_SRCS := tests/unit/test_backend_lease.c backend/gate.c \
-	backend/gate_kinds.c
-
-$(B)/test/test_backend_lease_asan: LEASE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
-$(B)/test/test_backend_lease_tsan: LEASE_FLAGS := -fsanitize=thread
-$(LEASE_TESTS): $(LEASE_TEST_SRCS) $(addprefix backend/,gate.h gate_kinds.h \
-		lease.h clock.h) cuda/engine.h
-	@mkdir -p $(@D)
-	$(if $(Q),@echo "  CC      $@")
-	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_COMMON)) -iquote backend \
-		$(LEASE_FLAGS) -o $@ $(LEASE_TEST_SRCS) -lcmocka -lpthread
+		$(ARBITER_FLAGS) -o $@ $(filter %.c,$^) -lcmocka -lpthread
 
 $(BACK_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o
 	$(call link,$^ -lseccomp -lcmocka)
@@ -112,3 +100,4 @@ install-backend: $(B)/bin/vgpubackd $(B)/libexec/vgpu-worker
 	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
 	sed -e 's|@SBINDIR@|$(SBINDIR)|' backend/vgpubackd.service > $(DESTDIR)$(UNITDIR)/vgpubackd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/vgpubackd.service
+	$(INSTALL) -m 644 backend/vgpu-mps.service $(DESTDIR)$(UNITDIR)/vgpu-mps.service

@@ -43,7 +43,8 @@ struct seen {
 };
 
 /*
- * @noticed: look; @write: the state file has to be changed
+ * @noticed: look; @renamed: at the names, too
+ * @write: the state file has to be changed
  * @retry: when to look again by ourselves, 0: not; @tries: since the last notice
  * @why: the last complaint about the file, which is not repeated
  */
@@ -54,6 +55,7 @@ struct remember {
 	struct seen *seen;
 	size_t n;
 	bool noticed;
+	bool renamed;
 	bool write;
 	uint64_t retry;
 	unsigned int tries;
@@ -94,14 +96,22 @@ void remember_end(struct remember *r)
 	free(r);
 }
 
+static bool is_name(const char *path)
+{
+	const char *node = strrchr(path, '/');
+
+	return node && !strcmp(node, "/name");
+}
+
 bool remember_watch(struct remember *r, const char *path, const char *token)
 {
 	bool ours = !strcmp(token, WATCH_NAMES);
 
-	if (r && (ours || path[0] == '@')) {
-		r->noticed = true;
-		r->tries = 0;
-	}
+	if (!r || (!ours && path[0] != '@'))
+		return ours;
+	r->noticed = true;
+	r->renamed |= ours && is_name(path);
+	r->tries = 0;
 	return ours;
 }
 
@@ -131,8 +141,7 @@ static struct seen *find_seen(struct remember *r, unsigned int id)
 
 static struct seen *add_seen(struct remember *r, unsigned int id)
 {
-	struct seen *more =
-		realloc(r->seen, (r->n + 1) * sizeof(*r->seen));
+	struct seen *more = realloc(r->seen, (r->n + 1) * sizeof(*r->seen));
 
 	if (!more)
 		return NULL;
@@ -141,13 +150,29 @@ static struct seen *add_seen(struct remember *r, unsigned int id)
 	return &r->seen[r->n++];
 }
 
+static bool lives_on(const struct remember *r, const struct seen *gone)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->seen[i].present &&
+		    !strcmp(r->seen[i].d.uuid, gone->d.uuid))
+			return true;
+	return false;
+}
+
+/*
+ * Where a domain has moved within the host there were two with its UUID for a
+ * while. The state file has the name of the one that left, which xl had renamed.
+ */
 static void drop_absent(struct remember *r)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = 0; i < r->n; i++) {
 		if (r->seen[i].present)
 			r->seen[kept++] = r->seen[i];
+		else if (r->seen[i].done && lives_on(r, &r->seen[i]))
+			r->write = true;
+	}
 	r->n = kept;
 }
 
@@ -213,7 +238,7 @@ static bool attach(struct remember *r, struct seen *s,
 		s->warned = true;
 		return false;
 	}
-	switch (nodes_add(r->xs, &dev, &e->line, why)) {
+	switch (nodes_add(r->xs, &dev, &e->line, 0, why)) {
 	case NODES_NEW:
 		log_event(LOG_INFO, "attached", F_NUM("domid", s->d.id),
 			  F_NUM("dev", dev.devid), F_STR("name", s->d.name),
@@ -385,7 +410,9 @@ void remember_run(struct remember *r, uint64_t now)
 	sort_out(r, &due, &later);
 	if (due)
 		look_at_new(r);
-	notice_names(r);
+	if (r->renamed)
+		notice_names(r);
+	r->renamed = false;
 	if (r->write && !write_file(r))
 		later = true;
 	if (later)

@@ -2,11 +2,11 @@
 /*
  * vgpubackd.c - the supervisor: lock, signals, and the loop
  *
- * One process in the backend domain, one thread beside the arbiter's. Finds the vgpu devices of its
- * domain in xenstore, passes the sanity gate, offers what it found, checks what
- * guests answer, and runs one vgpu-worker a device. It never opens an engine,
- * never maps a page of a guest, and never waits for one guest while another
- * needs it.
+ * One process in the backend domain, one thread beside the arbiter's. Finds the
+ * vgpu devices of its domain in xenstore, passes the sanity gate, offers what it
+ * found, checks what guests answer, and runs one vgpu-worker a device. In dom0 it
+ * gives remembered domains their devices back. It never opens an engine, never
+ * maps a page of a guest, and never waits for one guest while another needs it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -32,8 +32,8 @@ enum key {
 };
 
 static const char *const keys[NR_KEYS] = {
-	"gpu",		    "mem", "weight", "cap",    "max-buffers",
-	"max-mapped-pages", "mps", "devid",  "backend"};
+	"gpu", "mem",	"weight", "cap", "max-buffers", "max-mapped-pages",
+	"mps", "devid", "backend"};
 
 #define ALL_KEYS ((1u << NR_KEYS) - 1)
 #define LIVE_KEYS (1u << KEY_MEM | 1u << KEY_WEIGHT | 1u << KEY_CAP)
@@ -266,8 +266,7 @@ void device_line_format(const struct device_line *line,
 
 bool device_line_same(const struct device_line *a, const struct device_line *b)
 {
-	return a->gpu == b->gpu && a->mem == b->mem &&
-	       a->weight == b->weight && a->cap == b->cap &&
-	       a->max_buffers == b->max_buffers &&
+	return a->gpu == b->gpu && a->mem == b->mem && a->weight == b->weight &&
+	       a->cap == b->cap && a->max_buffers == b->max_buffers &&
 	       a->max_mapped_pages == b->max_mapped_pages && a->mps == b->mps;
 }

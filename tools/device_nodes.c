@@ -223,34 +223,40 @@ static bool as_the_line(struct xs_handle *xs, xs_transaction_t t,
 	       device_line_same(&there, line);
 }
 
+/* The lowest number that is free. */
+static enum nodes_added pick_any(struct xs_handle *xs, xs_transaction_t t,
+				 struct vgpu_dev *d, uint64_t kept,
+				 char err[NODES_ERR])
+{
+	for (d->devid = 0; d->devid < VGPU_DEV_MAX; d->devid++)
+		if (!(kept >> d->devid & 1) && !in_use(xs, t, d))
+			return NODES_NEW;
+	explain(err, "domain %u has %u vgpu devices already", d->guest,
+		VGPU_DEV_MAX);
+	return NODES_TAKEN;
+}
+
 /* The device's number; NODES_NEW where it can be made. */
 static enum nodes_added pick(struct xs_handle *xs, xs_transaction_t t,
 			     struct vgpu_dev *d, const struct device_line *line,
-			     char err[NODES_ERR])
+			     uint64_t kept, char err[NODES_ERR])
 {
-	bool any = line->devid == DEVICE_LINE_ANY_DEVID;
-
-	for (d->devid = any ? 0 : line->devid; in_use(xs, t, d); d->devid++) {
-		if (!any && as_the_line(xs, t, d, line))
-			return NODES_THERE;
-		if (!any) {
-			explain(err, "domain %u has a vgpu device %u already",
-				d->guest, d->devid);
-			return NODES_TAKEN;
-		}
-		if (d->devid + 1 == VGPU_DEV_MAX) {
-			explain(err, "domain %u has %u vgpu devices already",
-				d->guest, VGPU_DEV_MAX);
-			return NODES_TAKEN;
-		}
-	}
-	return NODES_NEW;
+	if (line->devid == DEVICE_LINE_ANY_DEVID)
+		return pick_any(xs, t, d, kept, err);
+	d->devid = line->devid;
+	if (!in_use(xs, t, d))
+		return NODES_NEW;
+	if (as_the_line(xs, t, d, line))
+		return NODES_THERE;
+	explain(err, "domain %u has a vgpu device %u already", d->guest,
+		d->devid);
+	return NODES_TAKEN;
 }
 
 /* All that happens within the transaction. */
 static enum nodes_added add_in(struct xs_handle *xs, xs_transaction_t t,
 			       struct vgpu_dev *d,
-			       const struct device_line *line,
+			       const struct device_line *line, uint64_t kept,
 			       char err[NODES_ERR])
 {
 	char home[DOMAIN_PATH_LEN];
@@ -261,7 +267,7 @@ static enum nodes_added add_in(struct xs_handle *xs, xs_transaction_t t,
 		explain(err, "domain %u is gone", d->guest);
 		return NODES_FAILED;
 	}
-	done = pick(xs, t, d, line, err);
+	done = pick(xs, t, d, line, kept, err);
 	if (done != NODES_NEW || write_device(xs, t, d, line))
 		return done;
 	explain(err, "cannot write the device of domain %u to xenstore: %s",
@@ -270,7 +276,8 @@ static enum nodes_added add_in(struct xs_handle *xs, xs_transaction_t t,
 }
 
 enum nodes_added nodes_add(struct xs_handle *xs, struct vgpu_dev *d,
-			   const struct device_line *line, char err[NODES_ERR])
+			   const struct device_line *line, uint64_t kept,
+			   char err[NODES_ERR])
 {
 	for (int i = 0; i < NODES_TRIES; i++) {
 		xs_transaction_t t = xs_transaction_start(xs);
@@ -281,7 +288,7 @@ enum nodes_added nodes_add(struct xs_handle *xs, struct vgpu_dev *d,
 				strerror(errno));
 			return NODES_FAILED;
 		}
-		done = add_in(xs, t, d, line, err);
+		done = add_in(xs, t, d, line, kept, err);
 		if (done != NODES_NEW) {
 			xs_transaction_end(xs, t, true);
 			return done;
@@ -372,7 +379,7 @@ bool nodes_close(struct xs_handle *xs, const struct vgpu_dev *d)
 		if (ok && state != XenbusStateUnknown &&
 		    state != XenbusStateClosed)
 			ok = write_uint(xs, t, back, VGPU_NODE_STATE,
-					      XenbusStateClosing);
+					XenbusStateClosing);
 		if (!ok) {
 			xs_transaction_end(xs, t, true);
 			return false;
@@ -396,13 +403,14 @@ static bool remove_empty(struct xs_handle *xs, xs_transaction_t t,
 	return ok;
 }
 
-static bool remove_dir(struct xs_handle *xs, xs_transaction_t t, const char *path)
+static bool remove_dir(struct xs_handle *xs, xs_transaction_t t,
+		       const char *path)
 {
 	return xs_rm(xs, t, path) || errno == ENOENT;
 }
 
-static bool remove_tree(struct xs_handle *xs, xs_transaction_t t, const char *path,
-			const char *parent)
+static bool remove_tree(struct xs_handle *xs, xs_transaction_t t,
+			const char *path, const char *parent)
 {
 	return remove_dir(xs, t, path) && remove_empty(xs, t, parent);
 }

@@ -13,7 +13,7 @@
 #include "device_line.h"
 #include "domains.h"
 
-#define VGPU_DEV_MAX 64 /* devices of one domain */
+#define VGPU_DEV_MAX 64 /* devices of one domain; bits of a mask */
 #define NODES_ERR 256
 
 /* One device: the domains and numbers that its two paths are made of. */
@@ -51,11 +51,13 @@ enum nodes_added { NODES_FAILED, NODES_NEW, NODES_THERE, NODES_TAKEN };
 
 /*
  * Makes both directories, Initialising, and picks d->devid where line->devid is
- * DEVICE_LINE_ANY_DEVID. line->backend is not looked at: d->back counts. In
- * err, why, where the result is NODES_FAILED or NODES_TAKEN.
+ * DEVICE_LINE_ANY_DEVID: none of those with a bit in kept. line->backend is not
+ * looked at: d->back counts. In err, why, where the result is NODES_FAILED or
+ * NODES_TAKEN.
  */
 enum nodes_added nodes_add(struct xs_handle *xs, struct vgpu_dev *d,
-			   const struct device_line *line, char err[NODES_ERR]);
+			   const struct device_line *line, uint64_t kept,
+			   char err[NODES_ERR]);
 
 /* What the directories say of a device; false where it has none. */
 bool nodes_line(struct xs_handle *xs, const struct vgpu_dev *d,

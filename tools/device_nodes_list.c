@@ -73,8 +73,7 @@ static size_t add_orphans(struct xs_handle *xs, unsigned int guest,
 		struct vgpu_dev d = {.guest = guest};
 		char *back;
 
-		if (!parse_devid(names[i], &id) ||
-		    listed(dev, n, guest, id))
+		if (!parse_devid(names[i], &id) || listed(dev, n, guest, id))
 			continue;
 		d.devid = id;
 		nodes_front_path(&d, path);
@@ -88,7 +87,7 @@ static size_t add_orphans(struct xs_handle *xs, unsigned int guest,
 }
 
 size_t nodes_list(struct xs_handle *xs, unsigned int guest,
-		     struct vgpu_dev *dev, size_t max)
+		  struct vgpu_dev *dev, size_t max)
 {
 	unsigned int doms, guests, back, id;
 	char path[DOMAIN_PATH_LEN];

@@ -147,8 +147,8 @@ static void encode_name(FILE *out, const char *name)
 }
 
 /* text: one record without its line end; a copy that may be cut up. */
-static bool parse_record(char *text, struct registry_entry *e,
-			 unsigned int nr, char err[REGISTRY_ERR])
+static bool parse_record(char *text, struct registry_entry *e, unsigned int nr,
+			 char err[REGISTRY_ERR])
 {
 	char why[DEVICE_LINE_ERR], shown[VGPU_SHOW_LEN];
 	char *uuid = text + strlen(RECORD);
@@ -224,8 +224,7 @@ static bool parse_lines(struct registry *r, char *text, size_t len,
 		nr++;
 		eol = memchr(text, '\n', end - text);
 		if (!eol || memchr(text, '\0', eol - text))
-			return bad(err, nr,
-				   eol ? "has a NUL" : "is cut off");
+			return bad(err, nr, eol ? "has a NUL" : "is cut off");
 		*eol = '\0';
 		if (ended)
 			return bad(err, nr, "comes after the end");
@@ -237,7 +236,8 @@ static bool parse_lines(struct registry *r, char *text, size_t len,
 		      take_record(r, &e, nr, err)))
 			return false;
 	}
-	return ended || bad(err, nr + 1, "must be \"end\": the rest is missing");
+	return ended ||
+	       bad(err, nr + 1, "must be \"end\": the rest is missing");
 }
 
 bool registry_parse(struct registry *r, const char *text, size_t len,

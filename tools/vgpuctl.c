@@ -95,12 +95,13 @@ static const char help_create[] =
 	"Creates a domain with xl, paused, attaches a device for each entry "
 	"of\n"
 	"  vgpu = [ \"gpu=0,mem=4G,weight=256,cap=0\" ]\n"
-	"in CONFIG, and unpauses it. Keys as for attach. If anything fails the "
-	"domain\n"
-	"is destroyed again, and what is remembered of it as before. "
-	"XL-OPTIONS are those of xl create but -n, -F and "
-	"-f; with\n"
-	"-p the domain stays paused.\n";
+	"in CONFIG, and unpauses it. Keys as for attach; see vgpu-xl.cfg(5). "
+	"If\n"
+	"anything fails the domain is destroyed again, and what is remembered "
+	"of it is\n"
+	"as before. XL-OPTIONS are those of xl create but -n, -F and -f; with "
+	"-p the\n"
+	"domain stays paused.\n";
 
 void say(const char *fmt, ...)
 {
@@ -200,9 +201,8 @@ static enum vgpuctl_exit run_command(const struct command *cmd,
 				     const char *state_file, int argc,
 				     char **argv)
 {
-	struct vgpuctl v = {.wait = true,
-			    .timeout_s = TIMEOUT_S,
-			    .state_file = state_file};
+	struct vgpuctl v = {
+		.wait = true, .timeout_s = TIMEOUT_S, .state_file = state_file};
 	enum vgpuctl_exit rc;
 	int first = 1;
 

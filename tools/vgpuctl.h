@@ -36,7 +36,7 @@ enum vgpuctl_exit {
 	EXIT_OK = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
-	EXIT_UNSERVED = 3,   /* attached, but no vgpubackd has answered yet */
+	EXIT_UNSERVED = 3,     /* attached, but no vgpubackd has answered yet */
 	EXIT_UNREMEMBERED = 4, /* done, but the state file does not say so */
 };
 
@@ -92,6 +92,8 @@ enum vgpuctl_exit device_detach(struct vgpuctl *v, const struct vgpu_dev *d);
 /* A device that was attached. */
 bool remember_device(struct vgpuctl *v, unsigned int guest,
 		     const struct device_line *line);
+/* The numbers of its remembered devices, as bits; some may not be attached. */
+uint64_t remember_kept(struct vgpuctl *v, unsigned int guest);
 /* New mem, weight and cap of one that may be remembered. */
 bool remember_change(struct vgpuctl *v, unsigned int guest,
 		     const struct device_line *line);

@@ -78,8 +78,8 @@ static char *whole_text(struct reader *r, int argc, char **argv, size_t *len)
 	for (int i = 0; ok && i < argc; i++) {
 		if (argv[i][0] == '-' || !strchr(argv[i], '='))
 			continue;
-		r->argument[r->arguments++] = (struct argument){
-			count_lines(data, *len) + 2, argv[i]};
+		r->argument[r->arguments++] =
+			(struct argument){count_lines(data, *len) + 2, argv[i]};
 		fprintf(out, "\n%s\n", argv[i]);
 		fflush(out);
 	}

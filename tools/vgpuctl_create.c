@@ -202,8 +202,8 @@ static enum vgpuctl_exit finish(struct vgpuctl *v, struct create *c,
 	if (c->remembered && c->cfg.lines)
 		c->remembered = remember_running(v, domid);
 	if (!c->remembered) {
-		say("%s: the devices of \"%s\" are not remembered",
-		    c->cfg.file, c->cfg.name);
+		say("%s: the devices of \"%s\" are not remembered", c->cfg.file,
+		    c->cfg.name);
 		rc = EXIT_UNREMEMBERED;
 	}
 	if (!c->console)

@@ -204,9 +204,8 @@ bool device_backend(struct vgpuctl *v, struct device_line *line,
 }
 
 /* A device that is in xenstore: what comes of it. */
-static enum vgpuctl_exit wait_for_backend(struct vgpuctl *v,
-					  const struct vgpu_dev *d,
-					  const char *where)
+static enum vgpuctl_exit
+wait_for_backend(struct vgpuctl *v, const struct vgpu_dev *d, const char *where)
 {
 	struct ends e = ends_of(d);
 	unsigned int state;
@@ -247,7 +246,7 @@ enum vgpuctl_exit device_attach(struct vgpuctl *v, unsigned int guest,
 	}
 	if (!attachable(v, guest))
 		return EXIT_FAILED;
-	added = nodes_add(v->xs, &d, line, err);
+	added = nodes_add(v->xs, &d, line, remember_kept(v, guest), err);
 	if (added == NODES_FAILED || added == NODES_TAKEN) {
 		say("%s: %s", where, err);
 		return EXIT_FAILED;
@@ -297,6 +296,7 @@ enum vgpuctl_exit device_detach(struct vgpuctl *v, const struct vgpu_dev *d)
 	say("device %u of domain %u: backend in domain %u is still %s after %u "
 	    "s; is vgpubackd running? --force removes the device all the same",
 	    d->devid, d->guest, d->back,
-	    vgpu_state_name(nodes_state(v->xs, XBT_NULL, e.back)), v->timeout_s);
+	    vgpu_state_name(nodes_state(v->xs, XBT_NULL, e.back)),
+	    v->timeout_s);
 	return EXIT_FAILED;
 }

@@ -66,8 +66,7 @@ static void list_device(struct vgpuctl *v, const struct vgpu_dev *d)
 	domain_read(v->xs, d->guest, &guest);
 	printf("%5u %-20s %3u %7u  %-12s %-12s %-7s %3s %-24s %8s %6s %4s  "
 	       "%s\n",
-	       d->guest, show_name(guest.name, shown),
-	       d->devid, d->back,
+	       d->guest, show_name(guest.name, shown), d->devid, d->back,
 	       vgpu_state_name(nodes_state(v->xs, XBT_NULL, back)),
 	       vgpu_state_name(nodes_state(v->xs, XBT_NULL, front)),
 	       cell(v, back, VGPU_NODE_ENGINE, "-", engine),
@@ -96,8 +95,7 @@ static void list_entry(const struct registry_entry *e,
 		       const struct domain *running, size_t n)
 {
 	char shown[VGPU_SHOW_LEN], id[16], text[DEVICE_LINE_LEN];
-	const char *uuid =
-		strcmp(e->uuid, REGISTRY_NO_UUID) ? e->uuid : "-";
+	const char *uuid = strcmp(e->uuid, REGISTRY_NO_UUID) ? e->uuid : "-";
 
 	device_line_format(&e->line, text);
 	printf("%5s %-20s %-36s  %s\n", running_id(running, n, e->uuid, id),

@@ -117,6 +117,25 @@ bool remember_device(struct vgpuctl *v, unsigned int guest,
 	return change(v, &guest, put_device, (void *)line);
 }
 
+uint64_t remember_kept(struct vgpuctl *v, unsigned int guest)
+{
+	char err[REGISTRY_ERR];
+	struct registry r;
+	uint64_t kept = 0;
+	struct domain d;
+
+	domain_read(v->xs, guest, &d);
+	/* Whether the file is good is seen when the device is remembered. */
+	if (registry_load(&r, v->state_file, err) != REGISTRY_OK)
+		return 0;
+	for (size_t i = 0; i < r.n; i++)
+		if (!strcmp(r.entry[i].uuid, d.uuid) &&
+		    r.entry[i].line.devid < VGPU_DEV_MAX)
+			kept |= (uint64_t)1 << r.entry[i].line.devid;
+	registry_free(&r);
+	return kept;
+}
+
 static bool change_device(struct registry *r, const struct domain *d, void *arg,
 			  bool *changed)
 {
@@ -248,9 +267,8 @@ static bool restore_domain(struct registry *r, const struct domain *d,
 bool remember_undo(struct vgpuctl *v, const char *name,
 		   const struct registry *before)
 {
-	struct whole_domain w = {.name = name,
-				 .uuid = "",
-				 .before = (struct registry *)before};
+	struct whole_domain w = {
+		.name = name, .uuid = "", .before = (struct registry *)before};
 
 	return change(v, NULL, restore_domain, &w);
 }

@@ -51,7 +51,7 @@ static const struct bench_plan quick_plan = {
 	.max_elements = 1 << 20,
 	.idle_adds = 5,
 	.settle_us = 1000,
-	.observe_us = 50000,
+	.observe_us = 250000,
 };
 
 static void usage(FILE *to)

@@ -183,7 +183,7 @@ struct results {
 	unsigned int calls;
 	struct share_row share[48];
 	unsigned int shares;
-	struct target target[64];
+	struct target target[48];
 	unsigned int targets;
 	char skipped[4][2 * BENCH_TEXT];
 	unsigned int nr_skipped;
@@ -208,7 +208,10 @@ int results_find(const struct results *r, enum bench_section section,
  * as "zero-copy".
  */
 void results_paths(const char *before, const char *now, char *out, size_t size);
-/* An empty row, to be filled; then its total and its deviations. */
+/*
+ * An empty row, to be filled; then its total, beside one alone of that mode
+ * (neighbour.h), and its deviations.
+ */
 struct share_row *results_share(struct results *r);
 void results_total(const struct results *r, struct share_row *row,
 		   const char *mode);

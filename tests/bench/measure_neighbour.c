@@ -351,7 +351,7 @@ static bool play_house(struct house *h, struct results *r,
 		.plan = plan,
 		.section = SECTION_NEIGHBOUR,
 		.mode = modes[!!h->mps][h->delivered],
-		.peer = h->mps ? NEIGHBOUR_MPS : "",
+		.peer = !h->gpu ? NULL : h->mps ? NEIGHBOUR_MPS : "",
 		.how = h->gpu ? "" : "vector adds of 1,024: no GPU, no kernel",
 		.player = {&h->guest[0].player, &h->guest[1].player},
 		.ctx = h,
@@ -473,24 +473,43 @@ static void add_targets(struct results *r, const char *mode)
 	}
 }
 
-void neighbour_targets(struct results *r)
+static void share_targets(struct results *r, const char *mode)
 {
+	double kernels = 0, charged = 0;
 	char name[BENCH_TEXT];
+	bool any = false;
 
-	for (int mps = 0; mps < 2; mps++)
-		for (int delivered = 0; delivered < 2; delivered++)
-			add_targets(r, modes[mps][delivered]);
 	for (unsigned int i = 0; i < r->shares; i++) {
 		const struct share_row *s = &r->share[i];
 
-		if (s->section != SECTION_NEIGHBOUR || !s->weight[1])
+		neighbour_name_share(name, s->kind, s->weight[0], s->weight[1],
+				     mode);
+		if (s->section != SECTION_NEIGHBOUR || !s->weight[1] ||
+		    strcmp(name, s->name))
 			continue;
+		any = true;
 		if (s->weight[0] == s->weight[1])
 			target(r, s->name, 100 * s->total, 90, "% of alone",
 			       true);
-		snprintf(name, sizeof(name), "shares, %.50s", s->name);
-		target(r, name, s->off_kernels, 5, "% off", false);
-		snprintf(name, sizeof(name), "charged, %.50s", s->name);
-		target(r, name, s->off_charged, 5, "% off", false);
+		if (s->off_kernels > kernels)
+			kernels = s->off_kernels;
+		if (s->off_charged > charged)
+			charged = s->off_charged;
+	}
+	if (!any)
+		return;
+	snprintf(name, sizeof(name), "kernels by weight, at worst%s", mode);
+	target(r, name, kernels, 5, "% off", false);
+	snprintf(name, sizeof(name), "charged by weight, at worst%s", mode);
+	target(r, name, charged, 5, "% off", false);
+}
+
+void neighbour_targets(struct results *r)
+{
+	for (int mps = 0; mps < 2; mps++) {
+		for (int delivered = 0; delivered < 2; delivered++) {
+			add_targets(r, modes[mps][delivered]);
+			share_targets(r, modes[mps][delivered]);
+		}
 	}
 }

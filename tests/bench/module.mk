@@ -63,6 +63,7 @@ bench-run: $(VGPU_BENCH)
 	@mkdir -p $(B)/bench
 	@$(VGPU_BENCH) --json $(B)/bench/bench.json
 	@tests/bench/plot $(B)/bench/bench.json $(B)/bench/bench.svg
+	@tests/bench/plot-neighbours $(B)/bench/bench.json $(B)/bench/neighbours.svg
 
 .PHONY: bench-plot
 bench-plot:
@@ -70,3 +71,4 @@ bench-plot:
 	@tools/deps bench
 	@mkdir -p $(B)/bench
 	@tests/bench/plot '$(JSON)' $(B)/bench/bench.svg
+	@tests/bench/plot-neighbours '$(JSON)' $(B)/bench/neighbours.svg

@@ -212,7 +212,7 @@ static bool play_works(struct play *p, uint32_t kind, uint32_t first,
 	     tell(p->player[0], PLAYER_REST) &&
 	     tell(p->player[1], PLAYER_REST);
 	if (ok)
-		results_total(p->r, row, p->mode);
+		results_total(p->r, row, p->peer ? p->peer : p->mode);
 	return ok;
 }
 

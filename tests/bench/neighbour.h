@@ -76,8 +76,9 @@ void player_run(struct player *p, const struct player_ops *ops, void *me);
 
 /*
  * @section: of the rows
- * @mode: "", or what their names end in; @peer: the same of the bare rows that
- *	they are compared with, NULL: none
+ * @mode: "", or what their names end in
+ * @peer: the same of those that they are compared with: adds with bare ones, work
+ *	with one alone; NULL: none, and one alone of this mode
  * @how: of the rows; what stands for kernels where there is no GPU, or ""
  * @used: what the daemon has charged to both until now; NULL: nobody says so
  */

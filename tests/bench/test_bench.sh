@@ -68,6 +68,21 @@ for c in run["calls"]:
     # However many there are: one system call, and at most one event.
     if c["enters"] != c["ops"] or c["sent"] > c["ops"] or c["fence_enters"] < c["ops"]:
         print("calls of a batch:", c)
+adds = [r for r in rows if r["section"] == "neighbour"]
+if len(adds) != 3 or any("no GPU" not in r["how"] for r in adds):
+    print("adds beside a neighbour:", adds)
+if [r["name"] for r in rows if r["section"] == "bare-neighbour"] != ["wake-up of a process asleep as long"]:
+    print("two bare processes on no GPU")
+if [s["weights"] for s in run["shares"]] != [[1, 0]] * 2 + [[1, n] for n in (1, 1, 2, 2, 3, 3)]:
+    print("shares:", run["shares"])
+for s in run["shares"]:
+    # Both got on, and the daemon has charged both.
+    if any(w and not k for w, k in zip(s["weights"], s["kernels"])):
+        print("one of them starved:", s)
+    if s["weights"][1] and not all(s["used_ns"]):
+        print("one of them is not charged:", s)
+if len(run["skipped"]) != 2:
+    print("what was not measured:", run["skipped"])
 if run["engine"]["name"] != "cpu" or any(t["reached"] is not None for t in run["targets"]):
     print("a processor is judged as a GPU:", run["engine"], run["targets"])
 PYTHON
@@ -78,24 +93,30 @@ check 'the table says what the rows say' "$(for text in 'engine cpu on .*: no GP
 	'^1 Ki .* native, in place .* cpu .* host' '^1 Mi .* native, staged .* cpu .* host' \
 	'^64 Ki .* bare .* cpu .* threads' \
 	'^launch, quiet, batches of 64 .* library .* ns each .*no GPU' \
-	'^copy, host to device .* library .* GB/s' '^sgemm, order 96.* library ' 'NOP, polled .* not judged: no GPU'; do
+	'^copy, host to device .* library .* GB/s' '^sgemm, order 96.* library ' 'NOP, polled .* not judged: no GPU' \
+	'^wake-up of a process .* bare ' '^idle one.s add, beside 1 ms .* guests .*no GPU' \
+	'^20 us kernels, both busy, 1:2, .* guests ' '^not measured: neighbours by MPS: no GPU' \
+	'^kernels by weight, .* not judged: no GPU'; do
 	grep -Eq "$text" "$dir/table" || echo "missing: $text"
 done
 grep 'WRONG SUMS' "$dir/table")"
 
-check 'options that are none' "$(for o in '--engine gpu' '--fast' 'words'; do
+check 'options that are none' "$(for o in '--engine gpu' '--fast' 'words' '--neighbours'; do
 	# shellcheck disable=SC2086 # options and their arguments
 	"$bench" $o >/dev/null 2>&1
 	[ $? = 2 ] || echo "$o is taken"
 done)"
 
 if command -v gnuplot >/dev/null 2>&1; then
-	check 'the plot' "$(tests/bench/plot "$dir/json" "$dir/svg" 2>&1 >/dev/null
-		grep -q '</svg>' "$dir/svg" || echo 'no svg'
-		echo '{}' >"$dir/other"
-		! tests/bench/plot "$dir/other" "$dir/svg" 2>/dev/null || echo 'draws anything')"
+	check 'the plots' "$(echo '{}' >"$dir/other"
+		for plot in plot plot-neighbours; do
+			rm -f "$dir/svg"
+			"tests/bench/$plot" "$dir/json" "$dir/svg" 2>&1 >/dev/null
+			grep -q '</svg>' "$dir/svg" || echo "$plot: no svg"
+			! "tests/bench/$plot" "$dir/other" "$dir/svg" 2>/dev/null || echo "$plot draws anything"
+		done)"
 else
 	n=$((n + 1))
-	echo "ok $n - the plot # skip no gnuplot"
+	echo "ok $n - the plots # skip no gnuplot"
 fi
 echo "1..$n"

@@ -141,9 +141,12 @@ static const char *one_of(const char *const *list, size_t n)
 static size_t make(char *text, size_t size)
 {
 	static const char *const names[] = {"a", "b", "%20%c3", "guest", "%2"};
-	static const char *const lines[] = {
-		"", "gpu=1,mem=4G,", "weight=9,cap=100,", "mps=1,max-buffers=2,",
-		"backend=a b,", "max-mapped-pages=7,"};
+	static const char *const lines[] = {"",
+					    "gpu=1,mem=4G,",
+					    "weight=9,cap=100,",
+					    "mps=1,max-buffers=2,",
+					    "backend=a b,",
+					    "max-mapped-pages=7,"};
 	size_t len = snprintf(text, size, "xen-vgpu devices 1\n");
 
 	for (long i = random() % 6; i > 0; i--)

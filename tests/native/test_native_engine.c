@@ -409,6 +409,8 @@ static void bad_options_are_refused(void **state)
 		{"--poll-us", "5us"},	    {"--max-mapped-pages", "0"},
 		{"--max-mapped-pages", ""}, {"--max-mapped-pages", "16777217"},
 		{"--engine", "remote:"},    {"--engine", "gpu"},
+		{"--slice-us", "99"},	    {"--slice-us", "1000001"},
+		{"--mps-pipe", "mps"},	    {"--mps-pipe", ""},
 	};
 
 	(void)state;
@@ -422,6 +424,26 @@ static void bad_options_are_refused(void **state)
 	}
 }
 
+/* It remembers devices for domains, and has none for its own. */
+static void engine_none_serves_nobody(void **state)
+{
+	char *text;
+
+	(void)state;
+	world_backend_start(&w, "none", NULL);
+	world_domain_make(&w, GUEST, NX_MAX_GRANTS);
+	world_attach(&w, GUEST, 0);
+	assert_true(world_wait_back(&w, GUEST, 0, XenbusStateClosed));
+	text = world_back_read(&w, GUEST, 0, "error");
+	assert_non_null(text);
+	assert_string_equal(text,
+			    "this vgpubackd serves no GPU (--engine none)");
+	free(text);
+	assert_null(path_log("event=gate"));
+	world_domain_destroy(&w, GUEST);
+	assert_true(world_wait_removed(&w, GUEST));
+}
+
 #define BARE_TEST(name)                                                        \
 	cmocka_unit_test_setup_teardown(name, begin_bare, end_bare)
 
@@ -433,6 +455,7 @@ int main(void)
 		BARE_TEST(cuda_fake_driver_mismatch),
 		BARE_TEST(cuda_fake_no_memory),
 		BARE_TEST(bad_options_are_refused),
+		BARE_TEST(engine_none_serves_nobody),
 		cmocka_unit_test_setup_teardown(fault_costs_one_worker,
 						begin_debug, path_end),
 		cmocka_unit_test_setup_teardown(fault_is_offered_with_it,

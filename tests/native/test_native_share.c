@@ -19,10 +19,10 @@
 #include <time.h>
 
 /*
- * A millisecond of work or so; and so many of them wait that a guest has work
+ * Half a millisecond of work or so; and so many of them wait that a guest has work
  * left even where this test is not given a processor for a while.
  */
-#define ADD_FLOATS (1u << 19)
+#define ADD_FLOATS (1u << 18)
 #define DEPTH 128
 
 #define MAX_GUESTS 3
@@ -322,7 +322,8 @@ static void cap_holds(void **state)
 	int looks = 0;
 
 	(void)state;
-	first_guest(ADD_FLOATS);
+	/* Shorter than the cap's period by far. */
+	first_guest(1 << 16);
 	world_set(&w, GUEST, 0, "cap", "25");
 	while (!is_about(part_of_time(), .25))
 		assert_true(++looks < LOOKS);
@@ -454,6 +455,56 @@ static void buffers_have_a_quota(void **state)
 	front_close(front);
 }
 
+/* The MPS daemon that a guest's worker would join. */
+static void mps_is(uint32_t domid, const char *want)
+{
+	static const char name[] = "CUDA_MPS_PIPE_DIRECTORY=";
+	char path[64], *value = NULL;
+	unsigned int found = 0;
+	size_t size = 0;
+	FILE *env;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ",
+		 world_count(&w, domid).mapper);
+	env = fopen(path, "re");
+	assert_non_null(env);
+	while (getdelim(&value, &size, '\0', env) > 0) {
+		if (strncmp(value, name, strlen(name)))
+			continue;
+		assert_string_equal(value + strlen(name), want);
+		found++;
+	}
+	assert_int_equal(found, 1);
+	free(value);
+	fclose(env);
+}
+
+static int begin_mps(void **state)
+{
+	static const char *const options[] = {"--mps-pipe", "/run/x", NULL};
+
+	(void)state;
+	guests = 0;
+	/* What the daemon's own environment says is for nobody. */
+	setenv("CUDA_MPS_PIPE_DIRECTORY", "/run/y", 1);
+	path_begin_with("cpu", options);
+	unsetenv("CUDA_MPS_PIPE_DIRECTORY");
+	return 0;
+}
+
+static void mps_is_for_those_who_ask(void **state)
+{
+	static const char *const yes[] = {"mps", "1", NULL};
+
+	(void)state;
+	first_guest(1000);
+	next_guest(8, yes, 1000);
+	mps_is(GUEST, "/dev/null/no-mps");
+	mps_is(8, "/run/x");
+	all_busy_for(5 * MS);
+	all_leave();
+}
+
 #define SHARE_TEST(name) cmocka_unit_test_setup_teardown(name, begin, path_end)
 
 int main(void)
@@ -467,6 +518,8 @@ int main(void)
 		SHARE_TEST(guest_that_is_destroyed_frees_it),
 		SHARE_TEST(memory_quota_changes_while_it_runs),
 		SHARE_TEST(buffers_have_a_quota),
+		cmocka_unit_test_setup_teardown(mps_is_for_those_who_ask,
+						begin_mps, path_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

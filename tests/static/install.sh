@@ -29,7 +29,7 @@ sanity=
 	usr/share/man/man1/vgpu-run.1 usr/share/man/man1/vgpu-bandwidth.1 usr/share/doc/xen-vgpu/examples/matmul.ptx usr/share/doc/xen-vgpu/examples/pvh.cfg \
 	"$lib/libvgpufront.so.0" "$lib/libvgpufront.a" "$lib/pkgconfig/vgpufront.pc" \
 	usr/share/man/man8/vgpubackd.8 usr/share/man/man1/vgpuctl.1 usr/share/man/man5/vgpu-xl.cfg.5 usr/share/man/man8/vgpu-engined.8 usr/share/man/man3/vgpu_open.3 \
-	usr/lib/systemd/system/vgpubackd.service usr/lib/systemd/system/vgpu-engined.service; do
+	usr/lib/systemd/system/vgpubackd.service usr/lib/systemd/system/vgpu-mps.service usr/lib/systemd/system/vgpu-engined.service; do
 	[ -e "$root/$f" ] || { echo "missing: $f"; missing=1; }
 done; [ -z "$missing" ]) >"$tmp/out" 2>&1
 ok $? 'programs, library, header, pages and units are where they belong'

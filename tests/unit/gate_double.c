@@ -187,7 +187,10 @@ bool kicked(void)
 {
 	uint64_t count;
 
-	return read(kick_fd, &count, sizeof(count)) == sizeof(count);
+	if (read(kick_fd, &count, sizeof(count)) != sizeof(count))
+		return false;
+	assert_int_equal(count, 1);
+	return true;
 }
 
 bool has(uint32_t bits)
@@ -209,4 +212,23 @@ bool woken(void)
 	struct pollfd fd = {.fd = wake_fd[0], .events = POLLIN};
 
 	return poll(&fd, 1, 0) == 1;
+}
+
+void warm_up(void)
+{
+	page.bound_ns = BOUND;
+	work(JOBS - 1, 999);
+	assert_true(kicked());
+	grant();
+	turn("");
+	ends(JOBS - 1, 1000);
+	turn("63");
+	assert_false(kicked());
+}
+
+void teach(uint16_t kind, uint64_t ns)
+{
+	work(JOBS - 1, kind);
+	ends(JOBS - 1, ns);
+	turn("63");
 }

@@ -21,6 +21,8 @@
 
 #define JOBS 64
 
+#define BOUND 50000
+
 extern struct gate *g;
 extern struct lease page;
 
@@ -49,11 +51,16 @@ void turn(const char *jobs);
 extern unsigned int armed;
 extern bool may_arm;
 
-/* The arbiter's: was there a kick since the last time? Bits of the word. */
+/* The arbiter's: was there a kick, one, since the last time? Bits of the word. */
 bool kicked(void);
 bool has(uint32_t bits);
 void grant(void);
 /* Wake can be read. */
 bool woken(void);
+
+/* The GPU is ours, and has just been used: the next jobs teach their kinds. */
+void warm_up(void);
+/* One of the kind runs alone, for that long. */
+void teach(uint16_t kind, uint64_t ns);
 
 #endif /* TEST_GATE_DOUBLE_H */

@@ -1,36 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * test_backend_gate.c - jobs between session and engine: their order, the bound,
- * estimates, and the GPU's way from hand to hand
+ * test_backend_gate.c - jobs between session and engine: their order, and the
+ * GPU's way from hand to hand
  *
- * Clock, engine and arbiter as in gate_double.h. What two sides do at once is in
- * test_backend_lease.c.
+ * Clock, engine and arbiter as in gate_double.h. Bound and estimates are in
+ * test_backend_estimates.c; what two sides do at once is in test_backend_lease.c.
  */
 #include "clock.h"
 #include "gate_double.h"
-
-#define BOUND 50000
-
-/* The GPU is ours, and has just been used: the next jobs teach their kinds. */
-static void warm_up(void)
-{
-	page.bound_ns = BOUND;
-	work(JOBS - 1, 999);
-	assert_true(kicked());
-	grant();
-	turn("");
-	ends(JOBS - 1, 1000);
-	turn("63");
-	assert_false(kicked());
-}
-
-/* One of the kind runs alone, for that long. */
-static void teach(uint16_t kind, uint64_t ns)
-{
-	work(JOBS - 1, kind);
-	ends(JOBS - 1, ns);
-	turn("63");
-}
 
 /* ---- no lease ----------------------------------------------------------- */
 
@@ -138,7 +115,7 @@ static void next_job_goes_in_before_work_ends(void **state)
 	turn("0");
 	engine_has("1");
 	assert_true(has(LEASE_BUSY));
-	assert_true(page.busy_since != 0);
+	assert_true(page.busy_since == 1001000);
 	ends(1, 40000);
 	turn("1");
 	assert_true(page.busy_ns == 81000);
@@ -157,7 +134,6 @@ static void order_is_kept(void **state)
 	/* There would be room for it, and behind it for the mark. */
 	work(3, 2);
 	mark(4, VGPU_OP_FENCE);
-	engine_has("0 1");
 	turn("");
 	engine_has("0 1");
 	ends(0, 20000);
@@ -174,6 +150,10 @@ static void marks_need_no_gpu(void **state)
 	engine_has("0 1 2");
 	assert_false(kicked());
 	assert_int_equal(page.word, 0);
+	/* The worker is woken by them as by any other job. */
+	assert_true(gate_arm(g));
+	assert_int_equal(armed, 1);
+	gate_awake(g);
 	/* But keep their place. */
 	work(3, 1);
 	assert_true(kicked());
@@ -207,235 +187,13 @@ static void marks_do_not_fill_the_bound(void **state)
 		mark(i, VGPU_OP_EVENT_RECORD);
 	work(10, 1);
 	work(11, 1);
+	turn("");
 	engine_has("0 1 2 3 4 5 6 7 8 9 10");
 	/* Asked to leave, it lets marks in, and no work. */
 	ends(0, 25000);
 	assert_false(lease_leave(&page));
 	turn("0");
 	engine_has("1 2 3 4 5 6 7 8 9 10");
-}
-
-/* ---- bound and estimates ------------------------------------------------ */
-
-static void unseen_kind_is_alone(void **state)
-{
-	(void)state;
-	warm_up();
-	work(0, 1);
-	work(1, 1);
-	engine_has("0");
-	ends(0, 10000);
-	turn("0");
-	engine_has("1");
-	/* What is known now does not go in beside what is not. */
-	work(2, 2);
-	ends(1, 10000);
-	turn("1");
-	engine_has("2");
-	work(3, 1);
-	engine_has("2");
-}
-
-static void bound_is_kept(void **state)
-{
-	(void)state;
-	warm_up();
-	teach(1, 10000);
-	for (unsigned int i = 0; i < 8; i++)
-		work(i, 1);
-	engine_has("0 1 2 3 4");
-	ends(0, 10000);
-	turn("0");
-	engine_has("1 2 3 4 5");
-	/* Every one more needs one less. */
-	turn("");
-	engine_has("1 2 3 4 5");
-}
-
-/* Or the GPU would idle from the end of one to the next. */
-static void short_jobs_go_in_pairs(void **state)
-{
-	(void)state;
-	warm_up();
-	teach(1, 40000);
-	teach(2, 50000);
-	for (unsigned int i = 0; i < 3; i++)
-		work(i, 1);
-	engine_has("0 1");
-	work(3, 2);
-	ends(0, 40000);
-	turn("0");
-	engine_has("1 2");
-	ends(1, 40000);
-	turn("1");
-	/* As long as the bound is not short. */
-	engine_has("2");
-}
-
-static void long_jobs_go_one_by_one(void **state)
-{
-	(void)state;
-	warm_up();
-	teach(1, 1000000);
-	work(0, 1);
-	work(1, 1);
-	engine_has("0");
-	ends(0, 1000000);
-	turn("0");
-	engine_has("1");
-}
-
-static void estimates_follow(void **state)
-{
-	(void)state;
-	warm_up();
-	teach(1, 40000);
-	/* It has become shorter: three at a time, after a while. */
-	for (int i = 0; i < 20; i++)
-		teach(1, 16000);
-	for (unsigned int i = 0; i < 5; i++)
-		work(i, 1);
-	engine_has("0 1 2");
-	/* And longer, when it took longer in a batch. */
-	for (unsigned int i = 0; i < 3; i++)
-		ends(i, 200000);
-	turn("0 1 2");
-	engine_has("3");
-}
-
-/* Of jobs that come back together, the long one is told the most. */
-static void batch_is_divided_by_estimates(void **state)
-{
-	(void)state;
-	warm_up();
-	teach(1, 40000);
-	teach(2, 4000);
-	for (int i = 0; i < 20; i++) {
-		work(0, 1);
-		work(1, 2);
-		engine_has("0 1");
-		ends(0, 22000);
-		ends(1, 0);
-		turn("0 1");
-	}
-	/* 20 us and 2 us. */
-	work(0, 1);
-	work(1, 1);
-	work(2, 2);
-	work(3, 2);
-	work(4, 2);
-	work(5, 2);
-	engine_has("0 1 2 3 4 5");
-	work(6, 2);
-	work(7, 2);
-	engine_has("0 1 2 3 4 5");
-}
-
-/* The GPU's change of hands takes longer than many jobs. */
-static void first_after_a_grant_teaches_nothing(void **state)
-{
-	(void)state;
-	warm_up();
-	teach(1, 20000);
-	assert_true(lease_leave(&page));
-	work(0, 1);
-	assert_true(kicked());
-	grant();
-	turn("");
-	ends(0, 140000);
-	turn("0");
-	work(1, 1);
-	work(2, 1);
-	work(3, 1);
-	engine_has("1 2");
-}
-
-static void kinds_differ(void **state)
-{
-	struct vgpu_engine_function f[2];
-
-	(void)state;
-	warm_up();
-	for (unsigned int i = 0; i < 6; i++) {
-		struct vgpu_engine_launch *l = &job(i)->launch;
-
-		job(i)->op = VGPU_OP_LAUNCH;
-		l->function = &f[i == 1];
-		for (int d = 0; d < 3; d++)
-			l->grid[d] = l->block[d] = 8;
-	}
-	/* Other function, grid, op; and what is all the same. */
-	job(2)->launch.grid[1] = 16;
-	job(3)->op = VGPU_OP_FILL;
-	job(4)->launch.grid[1] = 9;
-	for (unsigned int i = 0; i < 4; i++) {
-		const char *text[] = {"0", "1", "2", "3"};
-
-		submit(i);
-		/* Each is alone: none is of a kind seen before. */
-		engine_has(text[i]);
-		submit(5);
-		engine_has(text[i]);
-		ends(i, 10000);
-		turn(text[i]);
-		engine_has("5");
-		ends(5, 10000);
-		turn("5");
-	}
-	submit(4);
-	submit(5);
-	engine_has("4 5");
-}
-
-/* More kinds than there is room for: forgotten, never mistaken. */
-static void many_kinds(void **state)
-{
-	unsigned int known = 0;
-
-	(void)state;
-	warm_up();
-	for (unsigned int i = 0; i < 2000; i++)
-		teach(i, 1000);
-	for (unsigned int i = 0; i < 2000; i++) {
-		work(0, i);
-		work(1, i);
-		known += job(0)->next == job(1);
-		ends(0, 1000);
-		turn("0");
-		ends(1, 1000);
-		turn("1");
-	}
-	assert_in_range(known, 1, GATE_KINDS);
-}
-
-/* The kinds were not measured before: a second device has come. */
-static void bound_comes_later(void **state)
-{
-	(void)state;
-	grant();
-	work(9, 1);
-	ends(9, 10);
-	turn("9");
-	for (unsigned int i = 0; i < 3; i++)
-		work(i, 1);
-	engine_has("0 1 2");
-	ends(0, 3000);
-	turn("0");
-	page.bound_ns = BOUND;
-	work(3, 1);
-	work(4, 1);
-	ends(1, 900000);
-	ends(2, 0);
-	turn("1 2");
-	ends(3, 10000);
-	turn("3");
-	/* The long time before was no time of one job. */
-	engine_has("4");
-	ends(4, 10000);
-	turn("4");
-	for (unsigned int i = 0; i < 6; i++)
-		work(i, 1);
-	engine_has("0 1 2 3 4");
 }
 
 /* ---- giving it back ----------------------------------------------------- */
@@ -526,7 +284,10 @@ static void keeps_for_a_while(void **state)
 	/* The program has asked anew. */
 	work(1, 1);
 	engine_has("1");
-	ends(1, GATE_KEEP_NS);
+	pass(GATE_KEEP_NS);
+	turn("");
+	assert_true(has(LEASE_HELD | LEASE_BUSY));
+	ends(1, 0);
 	turn("1");
 	assert_true(has(LEASE_HELD));
 	pass(GATE_KEEP_NS);
@@ -684,6 +445,9 @@ static void sleeps_at_the_bound(void **state)
 	warm_up();
 	work(0, 1);
 	work(1, 1);
+	/* Not before all that may has gone in. */
+	assert_false(gate_arm(g));
+	turn("");
 	assert_true(gate_arm(g));
 	assert_false(kicked());
 	assert_int_equal(armed, 1);
@@ -794,16 +558,6 @@ int main(void)
 		LEASED(order_is_kept),
 		LEASED(marks_need_no_gpu),
 		LEASED(marks_do_not_fill_the_bound),
-		LEASED(unseen_kind_is_alone),
-		LEASED(bound_is_kept),
-		LEASED(short_jobs_go_in_pairs),
-		LEASED(long_jobs_go_one_by_one),
-		LEASED(estimates_follow),
-		LEASED(batch_is_divided_by_estimates),
-		LEASED(first_after_a_grant_teaches_nothing),
-		LEASED(kinds_differ),
-		LEASED(many_kinds),
-		LEASED(bound_comes_later),
 		LEASED(leaves_when_drained),
 		LEASED(leaves_and_wants_nothing),
 		LEASED(granted_while_leaving),

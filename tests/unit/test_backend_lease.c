@@ -8,6 +8,8 @@
  * hold: never does one engine have work while the other has; whoever waits for a
  * kick or a wake gets it; jobs come back, each once, in order.
  *
+ * And each change of the word that the workers make, by itself.
+ *
  * Built three times: as it is, with ASan and UBSan, and with TSan.
  */
 #include <setjmp.h>
@@ -284,6 +286,95 @@ static void arbitrate(void)
 
 /* ---- the tests ---------------------------------------------------------- */
 
+#define H LEASE_HELD
+#define B LEASE_BUSY
+#define W LEASE_WANT
+#define L LEASE_LEAVE
+#define C LEASE_CONTENDED
+#define A LEASE_ASLEEP
+
+static bool start(struct lease *l)
+{
+	return lease_start(l);
+}
+
+static bool want(struct lease *l)
+{
+	return lease_want(l);
+}
+
+static bool end(struct lease *l)
+{
+	return lease_end(l, false, false);
+}
+
+static bool end_keeping(struct lease *l)
+{
+	return lease_end(l, true, false);
+}
+
+static bool end_wanting(struct lease *l)
+{
+	return lease_end(l, true, true);
+}
+
+static bool go_to_sleep(struct lease *l)
+{
+	return lease_sleep(l, false);
+}
+
+static bool go_to_sleep_wanting(struct lease *l)
+{
+	return lease_sleep(l, true);
+}
+
+static const struct step {
+	bool (*step)(struct lease *l);
+	uint32_t from;
+	uint32_t to;
+	bool says;
+} steps[] = {
+	{start, H, H | B, true},
+	{start, H | C, H | B | C, true},
+	{start, H | L, H | L, false},
+	{start, 0, 0, false},
+	{start, W | C, W | C, false},
+
+	{want, 0, W, true},
+	{want, C, C | W, true},
+	{want, W, W, false},
+	{want, H, H, false},
+
+	{end_keeping, H | B, H, false},
+	{end_keeping, H | B | C, H | C, false},
+	{end_keeping, H | B | L | C, C, true},
+	{end, H | B, H, false},
+	{end, H | C, C, true},
+	{end, C, C, false},
+	{end_wanting, H | B | L, W, true},
+	{end_wanting, H | B | C, H | C, false},
+
+	{go_to_sleep, H, H | A, false},
+	{go_to_sleep, H | C, C | A, true},
+	{go_to_sleep, H | B | C, H | B | C | A, false},
+	{go_to_sleep, H | B | L, H | B | L | A, false},
+	{go_to_sleep, 0, A, false},
+	{go_to_sleep_wanting, H | C, H | C | A, false},
+	{go_to_sleep_wanting, C, W | C | A, true},
+	{go_to_sleep_wanting, W, W | A, false},
+};
+
+static void each_step(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		struct lease l = {.word = steps[i].from};
+
+		if (steps[i].step(&l) != steps[i].says || l.word != steps[i].to)
+			fail_msg("step %zu: word %#x", i, (unsigned int)l.word);
+	}
+}
+
 static void never_both_and_never_asleep(void **state)
 {
 	pthread_t thread[WORKERS];
@@ -320,6 +411,7 @@ static void never_both_and_never_asleep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_step),
 		cmocka_unit_test(never_both_and_never_asleep),
 	};
 

@@ -54,14 +54,14 @@ static void test_line(void **state)
 				     "drv"});
 	line_ok("cap=0,mps=0", none);
 	line_ok("mem=0K", none);
-	line_ok("mem=1023K",
-		(struct device_line){.mem = 1023 << 10, .weight = 256, .devid = -1});
-	line_ok("mem=5M",
-		(struct device_line){.mem = 5 << 20, .weight = 256, .devid = -1});
-	line_ok("mem=16777215T",
-		(struct device_line){.mem = 16777215ull << 40,
-				     .weight = 256,
-				     .devid = -1});
+	line_ok("mem=1023K", (struct device_line){.mem = 1023 << 10,
+						  .weight = 256,
+						  .devid = -1});
+	line_ok("mem=5M", (struct device_line){
+				  .mem = 5 << 20, .weight = 256, .devid = -1});
+	line_ok("mem=16777215T", (struct device_line){.mem = 16777215ull << 40,
+						      .weight = 256,
+						      .devid = -1});
 	line_ok("mem=18446744073709551615",
 		(struct device_line){
 			.mem = UINT64_MAX, .weight = 256, .devid = -1});
@@ -70,10 +70,10 @@ static void test_line(void **state)
 				     .max_buffers = UINT32_MAX,
 				     .max_mapped_pages = UINT32_MAX,
 				     .devid = -1});
-	line_ok("backend=a driver domain", (struct device_line){
-						   .weight = 256,
-						   .devid = -1,
-						   .backend = "a driver domain"});
+	line_ok("backend=a driver domain",
+		(struct device_line){.weight = 256,
+				     .devid = -1,
+				     .backend = "a driver domain"});
 }
 
 static void test_bad_line(void **state)
@@ -103,8 +103,9 @@ static void test_bad_line(void **state)
 	line_bad("gpu=a", "gpu=a: must be the index");
 	line_bad("gpu= 0", "gpu= 0: must be the index");
 	line_bad("gpu", "\"gpu\": expected key=value");
-	line_bad("gpus=0", "gpus: unknown key (there are gpu, mem, weight, cap, "
-			   "max-buffers, max-mapped-pages, mps, devid, backend)");
+	line_bad("gpus=0",
+		 "gpus: unknown key (there are gpu, mem, weight, cap, "
+		 "max-buffers, max-mapped-pages, mps, devid, backend)");
 	line_bad("=0", ": unknown key");
 	line_bad("gpu=0,gpu=1", "gpu=1: the key is given twice");
 	line_bad("gpu=0,", "ends in a comma");
@@ -182,9 +183,10 @@ static void test_change(void **state)
 
 static void test_same(void **state)
 {
-	const char *const others[] = {
-		"gpu=1",	 "mem=1",	       "weight=1", "cap=1",
-		"max-buffers=1", "max-mapped-pages=1", "mps=1"};
+	const char *const others[] = {"gpu=1",	       "mem=1",
+				      "weight=1",      "cap=1",
+				      "max-buffers=1", "max-mapped-pages=1",
+				      "mps=1"};
 	struct device_line a, b;
 	char err[DEVICE_LINE_ERR];
 

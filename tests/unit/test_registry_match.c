@@ -141,7 +141,10 @@ static void the_old_name_is_kept_while_it_lasts(void **state)
 	runs(U1, "a--incoming");
 	runs(U1, "a");
 	assert_int_equal(registry_follow(&r, run, n), 0);
-	run[1].name[0] = '\0';
+	strcpy(run[0].name, "a");
+	strcpy(run[1].name, "a--incoming");
+	assert_int_equal(registry_follow(&r, run, n), 0);
+	run[0].name[0] = '\0';
 	assert_int_equal(registry_follow(&r, run, n), 1);
 	expect(0, U1, "a--incoming");
 }

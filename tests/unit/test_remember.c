@@ -155,9 +155,11 @@ static void after_a_reboot(void **s)
 {
 	(void)s;
 	domain(5, U1, "guest");
-	start(GUEST(U1, "guest", 0) "device " U1
-	      " guest gpu=1,mem=0,weight=7,cap=50,max-buffers=3,mps=1,devid=4\n"
-	      GUEST(U2, "other", 0));
+	start(GUEST(
+		U1, "guest",
+		0) "device " U1
+		   " guest gpu=1,mem=0,weight=7,cap=50,max-buffers=3,mps=1,devid=4\n" GUEST(
+			   U2, "other", 0));
 	assert_string_equal(back(5, 0, "mem"), "4096");
 	assert_string_equal(back(5, 0, "state"), "1");
 	assert_string_equal(back(5, 4, "weight"), "7");
@@ -176,6 +178,10 @@ static void after_a_reboot(void **s)
 	assert_string_equal(back(6, 4, "weight"), "7");
 	assert_null(back(5, 0, "state"));
 	assert_int_equal(remember_deadline(rem), 0);
+	/* An id comes again, after 32752 others. */
+	domain(5, U2, "other");
+	event();
+	assert_string_equal(back(5, 0, "mem"), "4096");
 }
 
 static void a_plain_xl_create(void **s)
@@ -279,13 +285,47 @@ static void renamed(void **s)
 	/* To a remembered name: the UUID wins. */
 	gone(6);
 	domain(5, U1, "other");
-	event();
+	assert_true(remember_watch(rem, "/vm/" U1 "/name", "remember"));
+	run();
 	expect_file(GUEST(U1, "other", 0) GUEST(U2, "other", 0));
 	gone(5);
 	domain(7, U2, "other");
 	event();
 	assert_non_null(back(7, 0, "state"));
 	expect_file(GUEST(U1, "other", 0) GUEST(U2, "other", 0));
+}
+
+/* As xl migrate does it, with two domains of one UUID on one host. */
+static void moved_within_the_host(void **s)
+{
+	(void)s;
+	domain(5, U1, "guest");
+	start(GUEST(U1, "guest", 0));
+	domain(6, U1, "guest--incoming");
+	event();
+	assert_non_null(back(6, 0, "state"));
+	domain(5, U1, "guest--migratedaway");
+	assert_true(remember_watch(rem, "/vm/" U1 "/name", "remember"));
+	run();
+	domain(6, U1, "guest");
+	assert_true(remember_watch(rem, "/vm/" U1 "/name", "remember"));
+	run();
+	gone(5);
+	event();
+	expect_file(GUEST(U1, "guest", 0));
+}
+
+/* One that runs and has no devices gets none by a new name. */
+static void renamed_to_a_remembered_name(void **s)
+{
+	(void)s;
+	domain(5, U3, "stranger");
+	start(GUEST(U1, "guest", 0));
+	domain(5, U3, "guest");
+	assert_true(remember_watch(rem, "/vm/" U3 "/name", "remember"));
+	run();
+	assert_null(back(5, 0, "state"));
+	expect_file(GUEST(U1, "guest", 0));
 }
 
 static void two_remembered_of_one_name(void **s)
@@ -356,6 +396,11 @@ static void a_damaged_file(void **s)
 	event();
 	assert_non_null(back(5, 0, "state"));
 	assert_null(back(6, 0, "state"));
+	/* And breaks it again. */
+	vgpuctl_writes(GUEST(U1, "guest", 0) "device\n");
+	domain(7, U2, "another");
+	event();
+	assert_non_null(strstr(log_text(), "is no record"));
 }
 
 static void a_newer_file(void **s)
@@ -496,6 +541,8 @@ int main(void)
 		TEST(waits_for_name_and_introduction),
 		TEST(gives_up_until_the_next_event),
 		TEST(renamed),
+		TEST(moved_within_the_host),
+		TEST(renamed_to_a_remembered_name),
 		TEST(two_remembered_of_one_name),
 		TEST(a_name_of_a_running_domain),
 		TEST(the_lock_is_held),

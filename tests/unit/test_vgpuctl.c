@@ -40,6 +40,8 @@ static void test_attach(void **state)
 	expect_node(F "/backend", B);
 	expect_node(F "/backend-id", "0");
 	expect_node(F "/state", "1");
+	assert_string_equal(fake_xs_get_perms("/local/domain/0/backend/vgpu/7"),
+			    "n0,r7");
 	assert_string_equal(fake_xs_get_perms(B), "n0,r7");
 	assert_string_equal(fake_xs_get_perms(B "/mem"), "n0,r7");
 	assert_string_equal(fake_xs_get_perms(F), "n7,r0");
@@ -57,8 +59,7 @@ static void test_attach_schema(void **state)
 		    "/local/domain/7/device/vgpu/9");
 	expect_schema_ok();
 	/* the hole is filled */
-	fake_xs_del(B);
-	fake_xs_del(F);
+	expect("detach 7 0", 0, "detached");
 	expect("attach --no-wait 7", 0, "device 0 to domain 7");
 	/* vgpubackd may have been there first: no matter, if it is the same */
 	expect("attach --no-wait 7 devid=1", 0, "device 1 to domain 7");
@@ -66,6 +67,10 @@ static void test_attach_schema(void **state)
 	       "has a vgpu device 1 already");
 	expect("attach --no-wait 7 devid=9", 1, "has a vgpu device 9 already");
 	expect("attach --no-wait 7 devid=9,backend=8", 0, "device 9");
+	fake_xs_del("/local/domain/7/device/vgpu/9");
+	expect("attach --no-wait 7 devid=9,backend=8", 1,
+	       "has a vgpu device 9 already");
+	fake_xs_del("/local/domain/8/backend");
 	expect_schema_ok();
 }
 
@@ -281,6 +286,10 @@ static void test_set(void **state)
 /* All of a change or nothing, and never a directory that was removed. */
 static void test_set_conflict(void **state)
 {
+	const struct device_line line = {.weight = 1};
+	const struct vgpu_dev gone = {.guest = 7, .devid = 5};
+	char err[NODES_ERR];
+
 	(void)state;
 	world(NULL);
 	assert_int_equal(vgpuctl("attach --no-wait guest"), 0);
@@ -291,6 +300,9 @@ static void test_set_conflict(void **state)
 	expect("set guest weight=4", 1, "xenstore refused the change");
 	expect_node(B "/weight", "2");
 	fake_xs_conflicts = 0;
+	assert_false(nodes_change(xs_open(0), &gone, &line, err));
+	assert_string_equal(err, "domain 7 has no vgpu device 5 any more");
+	assert_null(fake_xs_get("/local/domain/0/backend/vgpu/7/5"));
 }
 
 static void test_list(void **state)

@@ -74,10 +74,13 @@ static void test_line_numbers(void **state)
 	config(CFG "vgpu = [ \"devid=1\",\n\"gpu=0\",\n\"devid=1\" ]\n");
 	expect("create g.cfg", 1,
 	       "g.cfg:5: vgpu[2]: devid=1: vgpu[0] has that number, too");
+	config(CFG "vgpu = [ \"cap=200\" ]");
+	expect("create g.cfg vcpus=1", 1, "g.cfg:3: vgpu[0]: cap=200: must be");
 	config(CFG);
 	expect("create g.cfg vcpus=1 vgpu=[\"mps=2\"] name=\"guest\"", 1,
 	       "argument vgpu=[\"mps=2\"]: vgpu[0]: mps=2: must be 0 or 1");
-	expect("create g.cfg vgpu=3", 1, "argument vgpu=3: vgpu: must be a list");
+	expect("create g.cfg vgpu=3", 1,
+	       "argument vgpu=3: vgpu: must be a list");
 	expect_xl("");
 }
 
@@ -192,6 +195,6 @@ int main(void)
 	/* From the repository's root, as all tests are run. */
 	if (!realpath("tools/examples", examples))
 		return 1;
-	return cmocka_run_group_tests_name("vgpuctl-create", tests, toolstack_setup,
-					   toolstack_teardown);
+	return cmocka_run_group_tests_name("vgpuctl-create", tests,
+					   toolstack_setup, toolstack_teardown);
 }

@@ -39,6 +39,23 @@ static void attach_detach(void **state)
 	expect_state(G PLAIN ",devid=7,backend=drv\n");
 	expect("detach guest all", 0, "detached");
 	expect_state("");
+	/* Another domain's are its own. */
+	remember("device " OTHER " b " PLAIN ",devid=0\n");
+	expect("attach guest", 0, "device 0");
+	expect("detach guest", 0, "detached");
+	expect_state("device " OTHER " b " PLAIN ",devid=0\n");
+}
+
+/* One that waits for its backend, say, keeps its number. */
+static void numbers_are_kept(void **state)
+{
+	(void)state;
+	world(backend_serves);
+	remember(G "gpu=0,mem=0,weight=256,cap=0,devid=0,backend=nobody\n");
+	expect("attach guest", 0, "device 1");
+	expect_state(G PLAIN ",devid=0,backend=nobody\n" G PLAIN ",devid=1\n");
+	expect("attach guest devid=0", 0, "device 0");
+	expect_state(G PLAIN ",devid=0\n" G PLAIN ",devid=1\n");
 }
 
 /* The backend that is our own domain has no name in the file. */
@@ -82,8 +99,8 @@ static void names_and_uuids_follow(void **state)
 		 "device " OTHER " old%20name " PLAIN ",devid=0\n");
 	expect("attach guest", 0, "device 0");
 	expect_state(G PLAIN ",devid=3\n"
-		       "device " OTHER " drv " PLAIN ",devid=0\n" G PLAIN
-		       ",devid=0\n");
+			     "device " OTHER " drv " PLAIN ",devid=0\n" G PLAIN
+			     ",devid=0\n");
 }
 
 static void forget(void **state)
@@ -112,8 +129,8 @@ static void list_remembered(void **state)
 	(void)state;
 	world(NULL);
 	remember(G PLAIN ",devid=0\ndevice " OTHER " gone%1b " PLAIN
-		   ",devid=1\ndevice " REGISTRY_NO_UUID " new " PLAIN
-		   ",devid=2\n");
+			 ",devid=1\ndevice " REGISTRY_NO_UUID " new " PLAIN
+			 ",devid=2\n");
 	expect("list --remembered", 0,
 	       "    7 guest                " UUID "  " PLAIN ",devid=0\n");
 	assert_non_null(strstr(said, "    - gone?                " OTHER));
@@ -226,13 +243,22 @@ static void create_remembers_first(void **state)
 		    " guest gpu=3,mem=0,weight=256,cap=0,devid=2\n");
 }
 
+/* The domain has its UUID when xl has made it. */
+static void uuid_appears(void)
+{
+	if (!access("xl.log", F_OK) && !fake_xs_get("/local/domain/7/vm"))
+		fake_xs_set("/local/domain/7/vm", "/vm/" UUID, NULL);
+	backend_serves();
+}
+
 static void create_with_a_uuid(void **state)
 {
 	(void)state;
-	world(backend_serves);
+	config("name = \"new\"\nuuid = \"" UUID "\"\nvgpu = [ \"\" ]\n");
+	world(uuid_appears);
+	fake_xs_del("/local/domain/7/vm");
 	remember(G PLAIN ",devid=5\ndevice " OTHER " new " PLAIN ",devid=0\n");
 	fake_xs_set("/local/domain/7/name", "new", NULL);
-	config("name = \"new\"\nuuid = \"" UUID "\"\nvgpu = [ \"\" ]\n");
 	expect("create g.cfg", 0, "device 0");
 	expect_state("device " UUID " new " PLAIN ",devid=0\n");
 }
@@ -251,7 +277,7 @@ static void daemon_is_faster(void)
 	}
 	busy = true;
 	assert_true(device_line_parse("gpu=1,devid=0", &line, err));
-	assert_int_equal(nodes_add(xs_open(0), &d, &line, err), NODES_NEW);
+	assert_int_equal(nodes_add(xs_open(0), &d, &line, 0, err), NODES_NEW);
 	busy = false;
 }
 
@@ -281,10 +307,9 @@ static void create_without_devices(void **state)
 
 static void create_undone(void **state)
 {
-	static const char before[] = "device " OTHER " guest " PLAIN
-				     ",devid=9\ndevice "
-				     "12345678-8888-7777-6666-555555555555 c "
-				     PLAIN ",devid=0\n";
+	static const char before[] =
+		"device " OTHER " guest " PLAIN ",devid=9\ndevice "
+		"12345678-8888-7777-6666-555555555555 c " PLAIN ",devid=0\n";
 
 	(void)state;
 	world(backend_refuses);
@@ -293,8 +318,8 @@ static void create_undone(void **state)
 	expect("create g.cfg", 1, "destroying domain 7");
 	assert_non_null(strstr(said, "g.cfg:3: vgpu[0]: the backend"));
 	/* The same entries; the restored ones are the last. */
-	expect("list --remembered", 0, "    - guest                " OTHER
-				       "  " PLAIN ",devid=9\n");
+	expect("list --remembered", 0,
+	       "    - guest                " OTHER "  " PLAIN ",devid=9\n");
 	assert_null(strstr(said, "gpu=9"));
 	expect("forget c", 0, "");
 	/* xl itself fails */
@@ -341,6 +366,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attach_detach),
+		cmocka_unit_test(numbers_are_kept),
 		cmocka_unit_test(own_backend),
 		cmocka_unit_test(refused_is_not_remembered),
 		cmocka_unit_test(set_changes_both),

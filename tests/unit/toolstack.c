@@ -66,7 +66,8 @@ static void serve(unsigned int devid)
 	char back[64], front[64], path[96];
 	const char *state, *online;
 
-	snprintf(back, sizeof(back), "/local/domain/0/backend/vgpu/7/%u", devid);
+	snprintf(back, sizeof(back), "/local/domain/0/backend/vgpu/7/%u",
+		 devid);
 	snprintf(front, sizeof(front), "/local/domain/7/device/vgpu/%u/state",
 		 devid);
 	snprintf(path, sizeof(path), "%s/online", back);
@@ -270,4 +271,3 @@ int toolstack_teardown(void **state)
 	rmdir("state");
 	return chdir("/") || rmdir(dir);
 }
-

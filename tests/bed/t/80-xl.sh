@@ -43,7 +43,7 @@ daemon_says 5 "event=config domid=$(domid b) .*node=mem .*value=33554432" 'and m
 is "$(xenstore-read "$(be b)/weight" "$(be b)/cap" "$(be b)/mem" | xargs)" '300 40 33554432' 'xenstore has them'
 recorded b 'mem=.*weight=300,cap=40' 'and they are remembered'
 guest b 'vgpu-smi'
-see '32' 'the guest sees its quota'
+see 'Quota +32 MiB' 'the guest sees its quota'
 
 guest b '(load -n 1048576 >/tmp/load 2>&1; echo "status $?" >>/tmp/load) >/dev/null 2>&1 </dev/null &
 	until grep -q busy /tmp/load; do sleep 0.1; done'
