@@ -116,7 +116,7 @@ help:
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean'
 	@echo
-	@echo 'V=1 prints the commands. make demo, check and bench install the Debian packages'
+	@echo 'V=1 prints the commands. make demo, check, soak and bench install the Debian packages'
 	@echo 'they lack, as root; tools/packages lists them.'
 
 -include $(shell find $(B)/obj $(B)/test -name '*.d' 2>/dev/null)

@@ -31,7 +31,7 @@ static void usage(FILE *to)
 		"                           what runs the work; auto (the "
 		"default) is cuda and,\n"
 		"                           where it fails its sanity gate, "
-		"cpu; none serves nobody\n"
+		"cpu; none remembers alone\n"
 		"  --poll-us N              longest time that a worker looks "
 		"for work before it\n"
 		"                           sleeps, microseconds, 0: never "
@@ -73,9 +73,11 @@ static uint32_t number(const char *option, const char *text, uint32_t min,
 {
 	uint64_t n;
 
-	if (!vgpu_parse_uint(text, strlen(text), max, &n) || n < min)
-		bad_option(option, text);
-	return n;
+	if (vgpu_parse_uint(text, strlen(text), max, &n) && n >= min)
+		return n;
+	fprintf(stderr, "vgpubackd: %s \"%s\": must be %u to %u\n", option,
+		text, min, max);
+	exit(2);
 }
 
 void options_parse(struct options *opt, int argc, char **argv)
@@ -164,6 +166,8 @@ void options_parse(struct options *opt, int argc, char **argv)
 			opt->run_dir = optarg;
 			break;
 		case OPT_STATE_FILE:
+			if (!*optarg)
+				bad_option("--state-file", optarg);
 			opt->state_file = optarg;
 			break;
 		case OPT_HELP:

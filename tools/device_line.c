@@ -204,8 +204,8 @@ static bool parse_over(const char *text, unsigned int allowed,
 		it.value_len = len - it.key_len - 1;
 		key = find_key(&it);
 		if (key == NR_KEYS)
-			return fail(err, "%s: unknown key (there are %s)",
-				    vgpu_show(shown, it.key, it.key_len),
+			return fail(err, "\"%s\": unknown key (there are %s)",
+				    vgpu_show(shown, text, len),
 				    key_list(allowed, list));
 		if (!(allowed & 1u << key))
 			return bad(&it, err,

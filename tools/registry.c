@@ -236,8 +236,9 @@ static bool parse_lines(struct registry *r, char *text, size_t len,
 		      take_record(r, &e, nr, err)))
 			return false;
 	}
-	return ended ||
-	       bad(err, nr + 1, "must be \"end\": the rest is missing");
+	return ended || bad(err, nr + 1,
+			    nr ? "must be \"end\": the rest is missing" :
+				 "is missing: the file is empty");
 }
 
 bool registry_parse(struct registry *r, const char *text, size_t len,

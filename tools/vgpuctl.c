@@ -27,6 +27,7 @@ static const char usage[] =
 	"  detach DOMAIN [DEVID|all]       remove a device\n"
 	"  set DOMAIN [DEVID] KEY=VALUE,...  change weight, cap, mem of one\n"
 	"  list [DOMAIN]                   the devices and their state\n"
+	"  list --remembered [NAME|UUID]   what will be attached again\n"
 	"  forget NAME|UUID                a domain's devices are remembered "
 	"no more\n"
 	"  help COMMAND                    more about one of them\n"
@@ -236,7 +237,11 @@ enum vgpuctl_exit vgpuctl_run(int argc, char **argv)
 	const char *name;
 	bool help;
 
-	if (argc > 2 && !strcmp(argv[1], "--state-file")) {
+	if (argc > 1 && !strcmp(argv[1], "--state-file")) {
+		if (argc < 3 || !*argv[2]) {
+			say("--state-file needs the name of a file");
+			return EXIT_USAGE;
+		}
 		state_file = argv[2];
 		argc -= 2;
 		argv += 2;

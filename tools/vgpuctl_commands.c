@@ -47,6 +47,8 @@ enum vgpuctl_exit cmd_attach(struct vgpuctl *v, int argc, char **argv)
 	rc = device_attach(v, guest, &line, "attach");
 	if (rc != EXIT_OK && rc != EXIT_UNSERVED)
 		return rc;
+	if (rc == EXIT_UNSERVED)
+		say("attach: the device connects when a vgpubackd starts there");
 	return ending(rc, remember_device(v, guest, &line),
 		      "attached, but not remembered");
 }

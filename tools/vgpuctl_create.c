@@ -197,7 +197,7 @@ static enum vgpuctl_exit finish(struct vgpuctl *v, struct create *c,
 		rc = EXIT_FAILED;
 	if (rc != EXIT_OK) {
 		undo(v, c, domid, id);
-		return rc;
+		return EXIT_FAILED;
 	}
 	if (c->remembered && c->cfg.lines)
 		c->remembered = remember_running(v, domid);
@@ -213,6 +213,26 @@ static enum vgpuctl_exit finish(struct vgpuctl *v, struct create *c,
 	return EXIT_FAILED;
 }
 
+/* Entries of a UUID are one domain's: those of one that runs are not ours. */
+static bool uuid_is_free(struct vgpuctl *v, const struct config *cfg)
+{
+	struct domain *running;
+	bool free_one = true;
+	size_t n;
+
+	if (!cfg->uuid[0])
+		return true;
+	running = domain_list(v->xs, &n);
+	for (size_t i = 0; running && i < n && free_one; i++) {
+		free_one = strcmp(running[i].uuid, cfg->uuid);
+		if (!free_one)
+			say("%s: uuid=%s: domain %u has it already", cfg->file,
+			    cfg->uuid, running[i].id);
+	}
+	free(running);
+	return free_one;
+}
+
 static enum vgpuctl_exit make_domain(struct vgpuctl *v, struct create *c,
 				     int argc, char **argv)
 {
@@ -226,6 +246,8 @@ static enum vgpuctl_exit make_domain(struct vgpuctl *v, struct create *c,
 		    c->cfg.name);
 		return EXIT_FAILED;
 	}
+	if (!uuid_is_free(v, &c->cfg))
+		return EXIT_FAILED;
 	c->remembered = remember_domain(v, c->cfg.name, c->cfg.uuid,
 					c->cfg.line, c->cfg.lines, &c->before);
 	if (!xl_create(c, argc, argv)) {

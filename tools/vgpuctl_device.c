@@ -211,9 +211,8 @@ wait_for_backend(struct vgpuctl *v, const struct vgpu_dev *d, const char *where)
 	unsigned int state;
 
 	if (!wait_for(v, &e, answered, v->timeout_s)) {
-		say("%s: no vgpubackd in domain %u has answered in %u s; the "
-		    "device connects when one starts",
-		    where, d->back, v->timeout_s);
+		say("%s: no vgpubackd in domain %u has answered in %u s", where,
+		    d->back, v->timeout_s);
 		return EXIT_UNSERVED;
 	}
 	state = nodes_state(v->xs, XBT_NULL, e.back);

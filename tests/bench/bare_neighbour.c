@@ -99,8 +99,8 @@ static bool add(void *me)
 	uint64_t n = NEIGHBOUR_ELEMENTS;
 	struct bare *b = me;
 	CUdeviceptr count = 0;
-	void *args[] = {&b->gpu[0], &b->gpu[1], &b->gpu[2], &n,
-			&b->word_gpu, &b->seq, &count};
+	void *args[] = {&b->gpu[0],   &b->gpu[1], &b->gpu[2], &n,
+			&b->word_gpu, &b->seq,	  &count};
 	uint32_t spins = 0;
 
 	b->seq++;

@@ -6,7 +6,8 @@
 
 BENCH_OBJS := $(addprefix $(B)/obj/tests/bench/,bench.o results.o peer.o \
 	bare_cpu.o native.o measure.o measure_lib.o compute.o \
-	measure_neighbour.o neighbour.o trace.o report.o report_json.o) \
+	measure_neighbour.o neighbour.o neighbour_guest.o trace.o report.o \
+	report_json.o) \
 	$(B)/obj/tests/native/mps.o
 BENCH_HARNESS := $(addprefix $(B)/obj/,$(NATIVE_WORLD) $(NATIVE_DEVICE) \
 	$(NATIVE_LIB))

@@ -38,8 +38,7 @@ const char neighbour_ptx[] =
 	"	add.rn.f32 %b, %a, 0f3f800000;\n"
 	"	add.rn.f32 %c, %b, 0f3f800000;\n"
 	"	add.rn.f32 %d, %c, 0f3f800000;\n"
-	"again:\n" FMA_ALL FMA_ALL FMA_ALL FMA_ALL
-	"	sub.u32 %i, %i, 1;\n"
+	"again:\n" FMA_ALL FMA_ALL FMA_ALL FMA_ALL "	sub.u32 %i, %i, 1;\n"
 	"	setp.ne.u32 %p, %i, 0;\n"
 	"	@%p bra again;\n"
 	/* No sum is below 0, which the compiler does not know. */
@@ -106,6 +105,7 @@ static bool play_work(struct player *p, const struct player_ops *ops, void *me)
 static bool play_some_adds(struct player *p, const struct player_ops *ops,
 			   void *me)
 {
+	uint32_t adds = PLAYER_ADDS;
 	uint64_t start;
 
 	for (uint32_t i = 0; i < p->wanted; i++) {
@@ -115,7 +115,8 @@ static bool play_some_adds(struct player *p, const struct player_ops *ops,
 			return false;
 		p->ns[i] = bench_now() - start;
 	}
-	p->order = PLAYER_REST;
+	/* Unless it has been told something else meanwhile. */
+	atomic_compare_exchange_strong(&p->order, &adds, PLAYER_REST);
 	return true;
 }
 
@@ -209,8 +210,7 @@ static bool play_works(struct play *p, uint32_t kind, uint32_t first,
 	neighbour_name_share(row->name, kind, first, second, p->mode);
 	ok = work(p->player[0], kind) &&
 	     (!second || work(p->player[1], kind)) && observe(p, row) &&
-	     tell(p->player[0], PLAYER_REST) &&
-	     tell(p->player[1], PLAYER_REST);
+	     tell(p->player[0], PLAYER_REST) && tell(p->player[1], PLAYER_REST);
 	if (ok)
 		results_total(p->r, row, p->peer ? p->peer : p->mode);
 	return ok;
@@ -247,11 +247,11 @@ static bool some_adds(struct play *p, uint32_t kind, struct samples *s)
 	snprintf(row->engine, sizeof(row->engine), "%s", p->r->engine);
 	snprintf(row->variant, sizeof(row->variant), "%s", p->how);
 	if (p->peer)
-		results_compare(p->r, row,
-				results_find(p->r, SECTION_BARE_NEIGHBOUR,
-					     neighbour_name_add(peer, kind,
-								p->peer),
-					     0));
+		results_compare(
+			p->r, row,
+			results_find(p->r, SECTION_BARE_NEIGHBOUR,
+				     neighbour_name_add(peer, kind, p->peer),
+				     0));
 	return true;
 }
 

@@ -24,7 +24,7 @@
 extern const char neighbour_ptx[];
 extern const size_t neighbour_ptx_size;
 #define NEIGHBOUR_KERNEL "bench_work"
-/* One wave of the largest GPU there is; a smaller one has several. */
+/* One wave of an H200: eight blocks on each multiprocessor. */
 #define NEIGHBOUR_BLOCKS 1056
 #define NEIGHBOUR_THREADS 256
 
@@ -50,7 +50,7 @@ enum player_order { PLAYER_REST, PLAYER_WORK, PLAYER_ADDS, PLAYER_END };
  * In memory that both share. @order, @kind, @wanted: the director's; the others
  * the player's.
  *
- * @doing: the order that it follows; of PLAYER_ADDS it comes back by itself
+ * @doing: the order that it follows; PLAYER_ADDS becomes PLAYER_REST by itself
  * @done: kernels that have ended
  * @broken: it is no more
  */

@@ -114,8 +114,7 @@ static void load(struct front *front, uint32_t function, const char *name)
 	size_t size = kernels_ptx_end - kernels_ptx;
 	struct front_buffer image;
 
-	assert_true(
-		buffer_make(front, &image, IMAGE, size, 0, true, false));
+	assert_true(buffer_make(front, &image, IMAGE, size, 0, true, false));
 	must(front, buffer_map_request(&image));
 	memcpy(image.data, kernels_ptx, size);
 	req.u.module_load.module = 1;

@@ -308,7 +308,7 @@ static void what_cannot_be_read_is_kept(void **state)
 	bad_file(FILE_IN ":1: is of version 7, this program knows version 1: "
 			 "another version of xen-vgpu wrote it");
 	put_file("");
-	bad_file(FILE_IN ":1: must be \"end\": the rest is missing");
+	bad_file(FILE_IN ":1: is missing: the file is empty");
 	put_file(HEAD "end\n");
 	chmod(FILE_IN, 0620);
 	bad_file(FILE_IN ": others than root may write to it");

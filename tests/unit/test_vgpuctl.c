@@ -21,6 +21,12 @@ static void test_usage(void **state)
 	expect("attach --timeout 1s guest", 2, "--timeout 1s");
 	expect("attach guest gpu=x", 2, "gpu=x");
 	expect("list a b", 2, "at most one");
+	assert_int_equal(
+		vgpuctl_run(2, (char *[]){"vgpuctl", "--state-file", NULL}), 2);
+	assert_int_equal(
+		vgpuctl_run(4, (char *[]){"vgpuctl", "--state-file", "", "list",
+					  NULL}),
+		2);
 }
 
 static void test_attach(void **state)
@@ -105,6 +111,7 @@ static void test_attach_unserved(void **state)
 	(void)state;
 	world(NULL);
 	expect("attach --timeout 0 guest", 3, "no vgpubackd in domain 0");
+	assert_non_null(strstr(said, "connects when a vgpubackd starts"));
 	expect_node(B "/state", "1");
 }
 

@@ -157,6 +157,22 @@ static void test_create_undone(void **state)
 	assert_null(fake_xs_get("/local/domain/0/backend/vgpu/7"));
 }
 
+/* Status 3 is for a device that is there: this one is not any more. */
+static void test_create_unserved(void **state)
+{
+	struct vgpuctl v = {.wait = true, .state_file = STATE};
+	char *argv[] = {"create", "g.cfg", NULL};
+
+	(void)state;
+	world(NULL);
+	config(CFG "vgpu = [ \"gpu=0\" ]\n");
+	v.xs = xs_open(0);
+	assert_int_equal(cmd_create(&v, 2, argv), EXIT_FAILED);
+	xs_close(v.xs);
+	expect_xl("create -p g.cfg\ndestroy 7\n");
+	assert_null(fake_xs_get(B));
+}
+
 /* What xl could not make is not ours to destroy. */
 static void test_create_xl_fails(void **state)
 {
@@ -188,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_create),
 		cmocka_unit_test(test_create_bad_config),
 		cmocka_unit_test(test_create_undone),
+		cmocka_unit_test(test_create_unserved),
 		cmocka_unit_test(test_create_xl_fails),
 		cmocka_unit_test(test_create_of_a_running_domain),
 	};

@@ -328,6 +328,19 @@ static void create_undone(void **state)
 	expect_state("device " OTHER " guest " PLAIN ",devid=9\n");
 }
 
+/* A copied config: what is remembered of the domain that runs stays. */
+static void create_with_a_uuid_that_runs(void **state)
+{
+	(void)state;
+	world(backend_serves);
+	remember(G PLAIN ",devid=0\n");
+	config("name = \"copy\"\nuuid = \"" UUID "\"\nvgpu = [ \"\" ]\n");
+	expect("create g.cfg", 1,
+	       "g.cfg: uuid=" UUID ": domain 7 has it already");
+	expect_xl("");
+	expect_state(G PLAIN ",devid=0\n");
+}
+
 static void create_needs_its_backend(void **state)
 {
 	(void)state;
@@ -382,6 +395,7 @@ int main(void)
 		cmocka_unit_test(create_beside_vgpubackd),
 		cmocka_unit_test(create_without_devices),
 		cmocka_unit_test(create_undone),
+		cmocka_unit_test(create_with_a_uuid_that_runs),
 		cmocka_unit_test(create_needs_its_backend),
 		cmocka_unit_test(the_lock_is_waited_for),
 	};
