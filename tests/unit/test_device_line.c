@@ -104,16 +104,16 @@ static void test_bad_line(void **state)
 	line_bad("gpu= 0", "gpu= 0: must be the index");
 	line_bad("gpu", "\"gpu\": expected key=value");
 	line_bad("gpus=0",
-		 "gpus: unknown key (there are gpu, mem, weight, cap, "
+		 "\"gpus=0\": unknown key (there are gpu, mem, weight, cap, "
 		 "max-buffers, max-mapped-pages, mps, devid, backend)");
-	line_bad("=0", ": unknown key");
+	line_bad("=0", "\"=0\": unknown key");
 	line_bad("gpu=0,gpu=1", "gpu=1: the key is given twice");
 	line_bad("gpu=0,", "ends in a comma");
 	line_bad("gpu=0,,cap=0", "\"\": expected key=value");
 	line_bad("backend=", "must be the name or id");
 	line_bad("backend=a\nb", "backend=a?b: must be the name or id");
 	line_bad("backend=\xc3\xa4", "backend=??: must be the name or id");
-	line_bad("gp\x1bu=0", "gp?u: unknown key");
+	line_bad("gp\x1bu=0", "\"gp?u=0\": unknown key");
 	snprintf(text, sizeof(text), "backend=%064d", 0);
 	line_bad(text, "must be the name or id");
 }
@@ -174,8 +174,8 @@ static void test_change(void **state)
 	assert_false(device_line_change("max-buffers=1", &line, err));
 	assert_false(device_line_change("cap=101", &line, err));
 	assert_false(device_line_change("foo=1", &line, err));
-	assert_string_equal(err, "foo: unknown key (there are mem, weight, "
-				 "cap)");
+	assert_string_equal(err, "\"foo=1\": unknown key (there are mem, "
+				 "weight, cap)");
 	assert_false(device_line_change("", &line, err));
 	assert_string_equal(err, "nothing to change (there are mem, weight, "
 				 "cap)");

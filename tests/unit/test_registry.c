@@ -91,7 +91,7 @@ static void damaged_texts(void **state)
 	char longname[DOMAIN_NAME_LEN + 200];
 
 	(void)state;
-	refused("", "1: must be \"end\"");
+	refused("", "1: is missing: the file is empty");
 	refused("\n", "1: must be \"xen-vgpu devices 1\"");
 	refused("hello\n", "1: must be \"xen-vgpu devices 1\"");
 	refused("xen-vgpu devices\n", "1: must be");

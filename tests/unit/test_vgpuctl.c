@@ -23,10 +23,9 @@ static void test_usage(void **state)
 	expect("list a b", 2, "at most one");
 	assert_int_equal(
 		vgpuctl_run(2, (char *[]){"vgpuctl", "--state-file", NULL}), 2);
-	assert_int_equal(
-		vgpuctl_run(4, (char *[]){"vgpuctl", "--state-file", "", "list",
-					  NULL}),
-		2);
+	assert_int_equal(vgpuctl_run(4, (char *[]){"vgpuctl", "--state-file",
+						   "", "list", NULL}),
+			 2);
 }
 
 static void test_attach(void **state)

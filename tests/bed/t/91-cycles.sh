@@ -49,6 +49,7 @@ xs_wait 20 "$(fe other)/state" '^4$' 'another guest is connected'
 # The first ones of a kind leave what is made once.
 pair 0
 wait_for 10 '[ "$(bed_state | grep workers:)" = "workers: 1" ]' 'the first two guests have left'
+cp "$TMP/state" "$TMP/state.begin"
 leak_baseline
 everything >"$TMP/before"
 cat "$TMP/before"
@@ -75,3 +76,5 @@ no_leaks "nothing is left of them in dom0"
 wait_for 10 'everything >"$TMP/after"; cmp -s "$TMP/before" "$TMP/after"' \
 	'nothing is left of them in Xen, xenstore and the other guest'
 diff "$TMP/before" "$TMP/after"
+guest_stop other
+cp "$TMP/state.begin" "$TMP/state"

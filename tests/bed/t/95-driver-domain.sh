@@ -93,7 +93,7 @@ for type in pv pvh; do
 	dom0 'vgpuctl list'
 	see "^ *$(domid $g) $g +0 +$dd +Connected +Connected +cpu" "$type: vgpuctl list shows who serves it"
 	guest $g vgpu-smi
-	see "omain.* $dd( |\$)" "$type: and so does vgpu-smi in the guest"
+	see "Backend.* domain $dd, " "$type: and so does vgpu-smi in the guest"
 
 	for n in 1 1024 1048576; do
 		guest $g "vgpu-vector-add -n $n"
