@@ -193,12 +193,6 @@ static bool read_line(struct xs_handle *xs, xs_transaction_t t,
 	return true;
 }
 
-bool nodes_line(struct xs_handle *xs, const struct vgpu_dev *d,
-		struct device_line *line)
-{
-	return read_line(xs, XBT_NULL, d, line);
-}
-
 /* Has either side a directory of that number? */
 static bool in_use(struct xs_handle *xs, xs_transaction_t t,
 		   const struct vgpu_dev *d)
@@ -309,19 +303,21 @@ enum nodes_added nodes_add(struct xs_handle *xs, struct vgpu_dev *d,
 
 /* All of a change that happens within the transaction. */
 static bool change_in(struct xs_handle *xs, xs_transaction_t t,
-		      const struct vgpu_dev *d, const struct device_line *line,
-		      char err[NODES_ERR])
+		      const struct vgpu_dev *d, const char *change,
+		      struct device_line *line, char err[NODES_ERR])
 {
 	char back[DOMAIN_PATH_LEN];
 	uint64_t memory;
 
 	nodes_back_path(d, back);
 	/* A write would bring back a directory that is gone. */
-	if (nodes_state(xs, t, back) == XenbusStateUnknown) {
-		explain(err, "domain %u has no vgpu device %u any more",
-			d->guest, d->devid);
+	if (!read_line(xs, t, d, line)) {
+		explain(err, "device %u of domain %u has no backend any more",
+			d->devid, d->guest);
 		return false;
 	}
+	if (!device_line_change(change, line, err))
+		return false;
 	memory = read_uint(xs, t, back, VGPU_NODE_GPU_MEMORY, UINT64_MAX,
 			   UINT64_MAX);
 	if (line->mem > memory) {
@@ -340,11 +336,13 @@ static bool change_in(struct xs_handle *xs, xs_transaction_t t,
 }
 
 bool nodes_change(struct xs_handle *xs, const struct vgpu_dev *d,
-		  const struct device_line *line, char err[NODES_ERR])
+		  const char *change, struct device_line *line,
+		  char err[NODES_ERR])
 {
 	for (int i = 0; i < NODES_TRIES; i++) {
 		xs_transaction_t t = xs_transaction_start(xs);
-		bool ok = t != XBT_NULL && change_in(xs, t, d, line, err);
+		bool ok =
+			t != XBT_NULL && change_in(xs, t, d, change, line, err);
 
 		if (t == XBT_NULL)
 			explain(err, "no xenstore transaction: %s",

@@ -59,16 +59,14 @@ enum nodes_added nodes_add(struct xs_handle *xs, struct vgpu_dev *d,
 			   const struct device_line *line, uint64_t kept,
 			   char err[NODES_ERR]);
 
-/* What the directories say of a device; false where it has none. */
-bool nodes_line(struct xs_handle *xs, const struct vgpu_dev *d,
-		struct device_line *line);
-
 /*
- * Writes mem, weight and cap of the line to a device that is there. Refuses a
- * mem that is more than its GPU has.
+ * Changes mem, weight and cap of a device that is there by what change says of them
+ * (device_line_change()), all or nothing; line is what it has then. Refuses a mem
+ * that is more than its GPU has.
  */
 bool nodes_change(struct xs_handle *xs, const struct vgpu_dev *d,
-		  const struct device_line *line, char err[NODES_ERR]);
+		  const char *change, struct device_line *line,
+		  char err[NODES_ERR]);
 
 /* Asks the backend to close for good: online = 0, state = Closing. */
 bool nodes_close(struct xs_handle *xs, const struct vgpu_dev *d);

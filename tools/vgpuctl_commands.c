@@ -148,21 +148,18 @@ enum vgpuctl_exit cmd_set(struct vgpuctl *v, int argc, char **argv)
 
 	if (argc < 3 || argc > 4)
 		return usage_of("set DOMAIN [DEVID] KEY=VALUE,...");
+	/* What is wrong by itself needs no device. */
+	if (!device_line_parse(NULL, &line, err) ||
+	    !device_line_change(change, &line, err)) {
+		say("set: %s", err);
+		return EXIT_USAGE;
+	}
 	if (!vgpuctl_find_domain(v, argv[1], &guest))
 		return EXIT_FAILED;
 	rc = pick_one(v, guest, argc == 4 ? argv[2] : NULL, &dev);
 	if (rc != EXIT_OK)
 		return rc;
-	if (!nodes_line(v->xs, &dev, &line)) {
-		say("device %u of domain %u has no backend any more", dev.devid,
-		    guest);
-		return EXIT_FAILED;
-	}
-	if (!device_line_change(change, &line, err)) {
-		say("set: %s", err);
-		return EXIT_USAGE;
-	}
-	if (!nodes_change(v->xs, &dev, &line, why)) {
+	if (!nodes_change(v->xs, &dev, change, &line, why)) {
 		say("set: %s", why);
 		return EXIT_FAILED;
 	}

@@ -265,21 +265,46 @@ static void run(const char *policy, void (*go)(struct play *p, uint64_t until),
 		  play.lost_ns - lost_from, play.idle_ns - idle_from);
 }
 
-int main(void)
+static void run_all(unsigned int n)
+{
+	run("sched", play_run, n, SWITCH_NS);
+	run("sched", play_run, n, SWITCH_MPS_NS);
+	run("fifo", play_fifo, n, SWITCH_NS);
+	run("fifo", play_fifo, n, SWITCH_MPS_NS);
+}
+
+static int usage(void)
+{
+	fprintf(stderr,
+		"usage: vgpu-sched-sim [GUESTS...]\n"
+		"Runs so many guests, 2 to %d, in virtual time; CSV to standard "
+		"output.\n"
+		"Without numbers: 2 5 10 20 50 100 200 500 1000.\n",
+		MOST);
+	return 2;
+}
+
+int main(int argc, char **argv)
 {
 	static const unsigned int crowds[] = {2,   5,	10,  20,  50,
 					      100, 200, 500, 1000};
 
+	for (int i = 1; i < argc; i++) {
+		char *end;
+		unsigned long n = strtoul(argv[i], &end, 10);
+
+		if (*end || n < 2 || n > MOST)
+			return usage();
+	}
 	puts("policy,switch_us,guests,seconds,jain,worst_share_error,"
 	     "worst_charge_error,most_of_cap,busy_p50_us,busy_p99_us,"
 	     "busy_worst_us,waker_p50_us,waker_p99_us,waker_worst_us,"
 	     "switching_percent,idle_percent");
-	for (size_t i = 0; i < sizeof(crowds) / sizeof(*crowds); i++) {
-		run("sched", play_run, crowds[i], SWITCH_NS);
-		run("sched", play_run, crowds[i], SWITCH_MPS_NS);
-		run("fifo", play_fifo, crowds[i], SWITCH_NS);
-		run("fifo", play_fifo, crowds[i], SWITCH_MPS_NS);
-	}
+	for (int i = 1; i < argc; i++)
+		run_all(strtoul(argv[i], NULL, 10));
+	for (size_t i = 0; argc == 1 && i < sizeof(crowds) / sizeof(*crowds);
+	     i++)
+		run_all(crowds[i]);
 	free(busy_waits.ns);
 	free(waker_waits.ns);
 	return 0;

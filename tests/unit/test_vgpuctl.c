@@ -292,7 +292,7 @@ static void test_set(void **state)
 /* All of a change or nothing, and never a directory that was removed. */
 static void test_set_conflict(void **state)
 {
-	const struct device_line line = {.weight = 1};
+	struct device_line line;
 	const struct vgpu_dev gone = {.guest = 7, .devid = 5};
 	char err[NODES_ERR];
 
@@ -306,8 +306,8 @@ static void test_set_conflict(void **state)
 	expect("set guest weight=4", 1, "xenstore refused the change");
 	expect_node(B "/weight", "2");
 	fake_xs_conflicts = 0;
-	assert_false(nodes_change(xs_open(0), &gone, &line, err));
-	assert_string_equal(err, "domain 7 has no vgpu device 5 any more");
+	assert_false(nodes_change(xs_open(0), &gone, "cap=1", &line, err));
+	assert_string_equal(err, "device 5 of domain 7 has no backend any more");
 	assert_null(fake_xs_get("/local/domain/0/backend/vgpu/7/5"));
 }
 

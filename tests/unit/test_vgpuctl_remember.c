@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "vgpuctl.h"
 
@@ -356,6 +357,7 @@ static void create_needs_its_backend(void **state)
 
 static void the_lock_is_waited_for(void **state)
 {
+	struct timespec from, to;
 	int fd;
 
 	(void)state;
@@ -363,15 +365,19 @@ static void the_lock_is_waited_for(void **state)
 	mkdir("state", 0700);
 	fd = open(STATE ".lock", O_RDWR | O_CREAT, 0600);
 	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	clock_gettime(CLOCK_MONOTONIC, &from);
 	if (!fork()) {
-		/* Ours for a while, then given back by this process' end. */
-		flock(fd, LOCK_EX);
+		/* It has the lock, too, and gives it back by its end. */
 		usleep(300000);
 		_exit(0);
 	}
-	usleep(100000);
 	close(fd);
 	expect("attach guest", 0, "device 0");
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_true((to.tv_sec - from.tv_sec) * 1000000000ll + to.tv_nsec -
+			    from.tv_nsec >=
+		    300000000);
 	expect_state(G PLAIN ",devid=0\n");
 }
 
