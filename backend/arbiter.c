@@ -6,8 +6,8 @@
  * moments that the policy names. The lock is over everything here, so that a turn
  * may be taken by either thread: by the arbiter's when it is woken, and by the
  * supervisor's, at once, when it adds, removes or sets. Under the lock nothing
- * blocks: words are atomic, and the ends of pipes that are written to are ours
- * alone, so that no worker can change how.
+ * blocks: words are atomic, and a send to a socket waits for nothing that its
+ * reader may hold.
  *
  * No wake-up is lost. A worker changes its word, then kicks; epoll tells of each
  * kick after the last look (edge-triggered: the eventfd is never read). Whatever
@@ -25,6 +25,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -256,11 +257,14 @@ static bool make_descriptors(struct arbiter_client *c)
 	if (c->fds.lease < 0)
 		return false;
 	c->fds.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->fds.kick < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+	if (c->fds.kick < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		       ends))
 		return false;
 	c->fds.wake = ends[0];
 	c->wake = ends[1];
-	return true;
+	/* Nobody reads what a worker would send, descriptors among it. */
+	return !shutdown(c->wake, SHUT_RD);
 }
 
 static void close_descriptors(struct arbiter_client *c)

@@ -7,7 +7,8 @@
  * worker kicks, the supervisor changes something or the policy's time comes, and
  * never waits for a worker. It knows neither xenstore nor engines, and believes no
  * worker: one that keeps the GPU, lies about its use or kicks all the time harms
- * its own device, and costs others no more than the bounds in sched.h.
+ * its own device, and costs others no more than the bounds in sched.h. What a lie
+ * can gain is time that nobody else wants, beyond a cap.
  *
  * All functions are the supervisor's thread's; they take a lock that the arbiter
  * holds for microseconds.

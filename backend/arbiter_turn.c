@@ -14,8 +14,7 @@
  */
 #include "arbiter_turn.h"
 
-#include <errno.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 static bool has_gpu(const struct arbiter_client *c)
 {
@@ -56,13 +55,12 @@ void arbiter_look(struct arbiter_gpu *g, struct arbiter_client *c, uint64_t now)
 		sched_left(&g->sched, &c->sched, false, now);
 }
 
-/* Where the pipe is full the worker has more wakes than it needs. */
+/* Where the socket is full the worker has more wakes than it needs. */
 static void wake(struct arbiter_client *c)
 {
 	static const uint64_t one = 1;
 
-	while (write(c->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	send(c->wake, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void grant(struct arbiter_client *c)

@@ -21,10 +21,11 @@
  *						clears it
  *
  * kick: eventfd, worker to arbiter: look at my page; the arbiter never reads it.
- * wake: the end of a pipe, arbiter to worker, where ASLEEP was set: read it empty;
- * it does not block. An eventfd has one set of flags for both sides: the worker
- * could make it block, and the arbiter's write with it. The arbiter takes the GPU
- * by itself from a worker that is not BUSY.
+ * wake: a socket, arbiter to worker, where ASLEEP was set: read it empty; it does
+ * not block. Not an eventfd, which has one set of flags for both sides: the worker
+ * could make it block, and the arbiter's write with it. Nor a pipe, whose reader
+ * keeps its writers waiting while it faults in the page that it reads into. The
+ * arbiter takes the GPU by itself from a worker that is not BUSY.
  *
  * A worker may be in a guest's hands. The arbiter reads the page as one reads what
  * a guest wrote: any value is possible at any time, none is believed, and a worker

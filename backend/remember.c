@@ -220,7 +220,10 @@ static struct domain *running(const struct remember *r)
 
 /* ---- devices ---------------------------------------------------------- */
 
-/* False: not yet, its backend's domain is not there. */
+/*
+ * False: not yet: its backend's domain is not there, or xenstore has not taken it.
+ * Tried again when a domain comes or goes.
+ */
 static bool attach(struct remember *r, struct seen *s,
 		   const struct registry_entry *e)
 {
@@ -245,11 +248,18 @@ static bool attach(struct remember *r, struct seen *s,
 			  F_STR("uuid", s->d.uuid));
 		break;
 	case NODES_FAILED:
-		log_event(LOG_WARN, "attach-failed", F_NUM("domid", s->d.id),
+		if (!s->warned)
+			log_event(LOG_WARN, "attach-failed",
+				  F_NUM("domid", s->d.id),
+				  F_NUM("dev", e->line.devid),
+				  F_STR("why", why));
+		s->warned = true;
+		return false;
+	case NODES_TAKEN:
+		log_event(LOG_INFO, "attach-failed", F_NUM("domid", s->d.id),
 			  F_NUM("dev", e->line.devid), F_STR("why", why));
 		break;
 	case NODES_THERE:
-	case NODES_TAKEN:
 		/* vgpuctl was faster, or we were restarted. */
 		break;
 	}

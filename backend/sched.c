@@ -158,21 +158,34 @@ static void limit_credit(const struct sched *s, struct sched_client *c)
 		c->vtime = least;
 }
 
-/*
- * LEAVING is left out: beside a heavy client's job of a minute, which the others
- * share the GPU with by the driver's slices, time would stand still for them, and
- * it would be credit of a minute.
- */
-static void advance(struct sched *s)
+/* Of those who run or may; or of those who are LEAVING. */
+static const struct sched_client *least_of_all(const struct sched *s,
+					       bool leaving)
 {
 	const struct sched_client *least = NULL;
 
-	for (struct sched_client *c = s->clients; c; c = c->next) {
-		if (c->state != SCHED_RUNNING && !may_run(c))
+	for (const struct sched_client *c = s->clients; c; c = c->next) {
+		if (leaving ? c->state != SCHED_LEAVING :
+			      c->state != SCHED_RUNNING && !may_run(c))
 			continue;
 		if (!least || before(c->vtime, least->vtime))
 			least = c;
 	}
+	return least;
+}
+
+/*
+ * LEAVING is left out beside others: beside a heavy client's job of a minute, which
+ * the others share the GPU with by the driver's slices, time would stand still for
+ * them, and it would be credit of a minute. A capped one leaves with nobody else
+ * there, and what it has then is no debt.
+ */
+static void advance(struct sched *s)
+{
+	const struct sched_client *least = least_of_all(s, false);
+
+	if (!least)
+		least = least_of_all(s, true);
 	if (least && before(s->vtime, least->vtime))
 		s->vtime = least->vtime;
 	for (struct sched_client *c = s->clients; c; c = c->next)

@@ -310,7 +310,7 @@ void session_lose(struct session *s)
 
 void session_end(struct session *s)
 {
-	/* Whatever our end takes, nobody waits for a GPU that idles here. */
+	/* Our end may take a while: others need not wait for a GPU that idles. */
 	gate_arm(&s->gate);
 	streams_free_all(&s->streams, s->eng);
 	objects_end_all(&s->objects);

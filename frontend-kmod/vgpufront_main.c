@@ -210,8 +210,12 @@ static void shut(struct vgf_dev *vgf)
 	vgf->shutdown = true;
 	linked = vgf->linked;
 	vgf_link_down(vgf, VGPUFRONT_STATE_CLOSING);
-	/* Without our directory the backend can not see that we are closing. */
-	if (linked && xenbus_exists(XBT_NIL, xbdev->nodename, "state"))
+	/*
+	 * Without our directory the backend can not see that we are closing; and
+	 * after a restore without it the core knows no other end.
+	 */
+	if (linked && xbdev->otherend &&
+	    xenbus_exists(XBT_NIL, xbdev->nodename, "state"))
 		xenbus_switch_state(xbdev, XenbusStateClosing);
 	else
 		linked = false;

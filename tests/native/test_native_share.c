@@ -217,7 +217,7 @@ static void charged(uint64_t used_ns[MAX_GUESTS])
 #define MS 1000000ull
 #define LOOKS 15
 #define LOOK_NS (300 * MS)
-#define TOLERANCE 0.07
+#define TOLERANCE 0.05
 
 static bool is_about(double is, double want)
 {

@@ -62,7 +62,7 @@ static void idle_gpu_of_a_sleeper_is_taken(void **state)
 	join(&p, a, 0, 256, 0);
 	join(&q, a, 0, 256, 0);
 	assert_true(get(&p));
-	/* The wake of its own grant is in the pipe by then, if there was one. */
+	/* The wake of its own grant is there by then, if there was one. */
 	assert_int_equal(use_of(&p).grants, 1);
 	drain(p.fds.wake);
 	end(&p, true);

@@ -212,6 +212,24 @@ static void long_job_is_paid_back(void **state)
 	decides(&a, NULL);
 }
 
+/* To its cap; but not to who comes after what nobody else wanted. */
+static void long_job_alone_is_no_debt_to_others(void **state)
+{
+	(void)state;
+	sched_set(&s, &a, 16, 90, now);
+	has_gpu(&a);
+	now += 300 * MS;
+	decides(NULL, &a);
+	now += 9 * SECOND;
+	wake(&b);
+	now += 2 * MS;
+	decides(&b, NULL);
+	left(&a, true);
+	/* b has its credit: a slice. */
+	assert_in_range(a.vtime - b.vtime, 0, 6 * MS + 2 * MS * 16);
+	assert_true(a.parked);
+}
+
 static void parked_one_waits_for_nobody(void **state)
 {
 	uint64_t at;
@@ -495,6 +513,8 @@ int main(void)
 		cmocka_unit_test_setup(capped_one_pays_what_it_claims, start),
 		cmocka_unit_test_setup(cap_is_used_up_beside_another, start),
 		cmocka_unit_test_setup(long_job_is_paid_back, start),
+		cmocka_unit_test_setup(long_job_alone_is_no_debt_to_others,
+				       start),
 		cmocka_unit_test_setup(parked_one_waits_for_nobody, start),
 		cmocka_unit_test_setup(cap_is_changed_live, start),
 		cmocka_unit_test_setup(nothing_overflows, start),

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static _Atomic bool stop_mischief;
@@ -84,11 +85,13 @@ static void who_never_leaves_is_overlapped_each_time(void **state)
 	arbiter_stop(a);
 }
 
+#define WAKES 10000
+
 /* What a worker has of the descriptors does not reach the arbiter. */
 static void descriptors_are_the_arbiters(void **state)
 {
 	struct arbiter *a = arbiter_start(&patient);
-	const uint64_t full = UINT64_MAX - 1;
+	const uint64_t full = UINT64_MAX - 2;
 	struct player p, q;
 
 	(void)state;
@@ -98,21 +101,31 @@ static void descriptors_are_the_arbiters(void **state)
 	assert_int_equal(ftruncate(p.fds.lease, 0), -1);
 	assert_int_equal(errno, EPERM);
 	assert_int_equal(fcntl(p.fds.lease, F_ADD_SEALS, F_SEAL_WRITE), -1);
-	/* Nor can a wake be made to block: the worker has the reading end. */
-	assert_int_equal(write(p.fds.wake, &full, sizeof(full)), -1);
-	assert_int_equal(errno, EBADF);
+	/* Nor can a wake be made to block, or anything be sent to where it is from. */
+	assert_int_equal(send(p.fds.wake, &full, sizeof(full), MSG_NOSIGNAL),
+			 -1);
+	assert_int_equal(errno, EPIPE);
 	assert_int_equal(fcntl(p.fds.wake, F_SETFL, 0), 0);
 	assert_int_equal(fcntl(p.fds.kick, F_SETFL, 0), 0);
-	assert_int_equal(write(p.fds.kick, &full, sizeof(full)), 8);
-	/* More wakes than a pipe holds, all unread. */
-	for (int i = 0; i < 70000 / 8; i++) {
+	/* More wakes than a socket holds, all unread. */
+	atomic_store(&p.l->word, LEASE_WANT | LEASE_ASLEEP);
+	kick(&p);
+	assert_true(await(&p, LEASE_HELD, LEASE_HELD));
+	for (int i = 0; i < WAKES; i++) {
 		atomic_store(&p.l->word, LEASE_WANT | LEASE_ASLEEP);
-		arbiter_use(a, p.c, &(struct arbiter_use){0});
-		arbiter_set(a, p.c, 256, 0);
+		use_of(&p);
+	}
+	assert_true(use_of(&p).grants >= WAKES);
+	/* And one that nobody can read any more. */
+	assert_int_equal(shutdown(p.fds.wake, SHUT_RDWR), 0);
+	atomic_store(&p.l->word, LEASE_WANT | LEASE_ASLEEP);
+	assert_true(use_of(&p).grants >= WAKES);
+	/* As many kicks as are counted, with the one before. */
+	assert_int_equal(write(p.fds.kick, &full, sizeof(full)), 8);
+	for (int i = 0; i < 100; i++) {
+		assert_true(get(&q));
 		part(&q);
 		join(&q, a, 0, 256, 0);
-		if (!(i % 1000))
-			assert_true(get(&q));
 	}
 	part(&p);
 	part(&q);
