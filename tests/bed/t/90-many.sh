@@ -6,7 +6,7 @@
 # others' results or their shares.
 # shellcheck shell=sh
 
-guests='a b c d e' # b and d are PVH
+guests='a b c d e' # b and c are PVH
 weight_a=128 weight_b=256 weight_c=256 weight_d=512 weight_e=1024
 # Elements of a job: not everybody's jobs take the same time.
 size_a=30000 size_b=60000 size_c=20000 size_d=40000 size_e=100000
@@ -15,6 +15,29 @@ size_a=30000 size_b=60000 size_c=20000 size_d=40000 size_e=100000
 of() { eval "echo \"\$${1}_$2\""; }
 
 line() { echo "vgpu = [ \"mem=64M,weight=$(of weight "$1")\" ]"; }
+
+# alive GUEST...: those of them that are still there
+alive() {
+	for g in "$@"; do
+		case " $guests " in *" $g "*) echo "$g" ;; esac
+	done
+}
+
+# drop_lost: QEMU loses a PVH guest now and then to a triple fault (README.md).
+# The others must not mind, and the test goes on with them.
+drop_lost() {
+	for g in $guests; do
+		! xl domid "$g" >/dev/null 2>&1 || continue
+		drain_xen
+		if ! grep -q "d$(of id "$g")v0 Triple fault" "$LOG/xen.log"; then
+			fail "guest $g is still there"
+			exit
+		fi
+		say "QEMU lost guest $g to a triple fault: on without it"
+		expect_log "^Xen: .*d$(of id "$g")v0 Triple fault"
+		guests=$(echo "$guests" | sed "s/ *$g */ /")
+	done
+}
 
 connected() {
 	xs_wait 30 "$(fe "$1")/state" '^4$' "$1: connected${2-}"
@@ -28,8 +51,9 @@ used() {
 	mark=$(($(wc -l <"$DAEMON_LOG") + 1))
 	kill -USR1 "$(daemon_pid)"
 	for g in "$@"; do
-		id=$(domid "$g")
+		id=$(of id "$g")
 		until line=$(tail -n +$mark "$DAEMON_LOG" | grep -m 1 "event=stats domid=$id dev=0 "); do
+			xl domid "$g" >/dev/null 2>&1 || break
 			usleep 10000
 		done
 		echo "$g $(echo "$line" | sed 's/^ts=[^T]*T\(..\):\(..\):\([0-9.]*\)Z .* gpu_used_ns=\([0-9]*\).*/\4 \1 \2 \3/')"
@@ -74,13 +98,23 @@ measure() {
 shared() {
 	limit=$1 what=$2
 	shift 2
-	used "$TMP/used.0" "$@"
-	for window in 1 2 3; do
+	window=1
+	# shellcheck disable=SC2046
+	used "$TMP/used.0" $(alive "$@")
+	while :; do
 		sleep 15
-		measure "$@"
-		[ "$worst" -gt "$limit" ] || break
+		before=$guests
+		# shellcheck disable=SC2046
+		measure $(alive "$@")
+		drop_lost
+		if [ "$guests" != "$before" ]; then
+			# shellcheck disable=SC2046
+			used "$TMP/used.0" $(alive "$@")
+		elif [ "$worst" -le "$limit" ] || [ $((window += 1)) -gt 3 ]; then
+			break
+		fi
 	done
-	ok "[ $worst -le $limit ]" "$what"
+	ok "[ $worst -le $limit ]" "$what: $(alive "$@" | tr '\n' ' ')"
 }
 
 # load_start GUEST...: each has two processes that always have work waiting
@@ -89,8 +123,9 @@ load_start() {
 		TIMEOUT=300 guest_bg "load$g" "$g" "load -p 2 -n $(of size "$g")"
 	done
 	for g in "$@"; do
-		wait_for 30 "[ \$(job_out load$g | grep -c busy) = 2 ]" "$g: is busy"
+		wait_for 30 "[ \$(job_out load$g | grep -c busy) = 2 ] || ! xl domid $g >/dev/null" "$g: is busy"
 	done
+	drop_lost
 }
 
 # load_stop WHAT GUEST...: every job of theirs was done, and right
@@ -102,17 +137,22 @@ load_stop() {
 	done
 	for g in "$@"; do
 		job_wait "load$g"
-		is "$(echo "$out" | grep -cE '^PASSED: [0-9]+ jobs .* 0 errors')" 2 "$g: all jobs of both processes are right, $what"
+	done
+	drop_lost
+	for g in $(alive "$@"); do
+		is "$(job_out "load$g" | grep -cE '^PASSED: [0-9]+ jobs .* 0 errors')" 2 "$g: all jobs of both processes are right, $what"
 	done
 }
 
+once='on_reboot = "destroy"' # a triple fault is one
 guest_create a pv 128 "$(line a)"
-guest_create c pv 128 "$(line c)"
-guest_start b pvh 128 "$(line b)" || exit
-guest_start d pvh 128 "$(line d)" || exit
+guest_create d pv 128 "$(line d)"
+guest_start b pvh 128 "$(line b)" "$once" || exit
+guest_start c pvh 128 "$(line c)" "$once" || exit
 guest_start e pv 128 "$(line e)" || exit
 for g in $guests; do
 	guest_ready $g || exit
+	eval "id_$g=$(domid $g)"
 	guest $g 'modprobe vgpufront'
 	connected $g
 done
@@ -125,16 +165,19 @@ for g in $guests; do
 	TIMEOUT=120 guest_bg odd$g $g "vgpu-vector-add -b -n $(of size $g) -r 8 --seed 7"
 done
 for g in $guests; do
-	job_wait compute$g
-	is "$(echo "$out" | grep -c '^not ok')" 0 "$g: general compute, every bit checked"
-	see '^1\.\.[1-9]' "$g: to its end"
-	job_wait small$g
-	is "$(echo "$out" | grep -c ' 1024 elements, 0 errors')" 50 "$g: fifty small sums"
-	job_wait large$g
-	is "$(echo "$out" | grep -c ' 0 errors')" 6 "$g: large sums, on two streams"
-	job_wait odd$g
-	is "$(echo "$out" | grep -c ' 0 errors')" 8 "$g: sums of shared buffers"
+	for job in compute small large odd; do
+		job_wait $job$g
+	done
 done
+drop_lost
+for g in $guests; do
+	is "$(job_out compute$g | grep -c '^not ok')" 0 "$g: general compute, every bit checked"
+	like "$(job_out compute$g)" '^1\.\.[1-9]' "$g: to its end"
+	is "$(job_out small$g | grep -c ' 1024 elements, 0 errors')" 50 "$g: fifty small sums"
+	is "$(job_out large$g | grep -c ' 0 errors')" 6 "$g: large sums, on two streams"
+	is "$(job_out odd$g | grep -c ' 0 errors')" 8 "$g: sums of shared buffers"
+done
+ok '[ "$(alive b c)" ]' 'PV and PVH'
 
 say 'all of them always have work waiting: shares of the GPU'
 # shellcheck disable=SC2086
@@ -144,43 +187,47 @@ shared 50 'every share is within 5 % of what its weight says' $guests
 ok "[ $busy -ge 900 ]" 'and the GPU was not idle between them'
 
 say 'a device is detached and attached while the others work'
-guest a 'killall load'
-job_wait loada
-is "$(echo "$out" | grep -cE '^PASSED: .* 0 errors')" 2 'a: all jobs of both processes are right'
+load_stop 'beside the others' d
 for i in 1 2 3; do
-	dom0 'vgpuctl detach a'
+	dom0 'vgpuctl detach d'
 	succeeds "detach, $i"
-	dom0 'vgpuctl attach a weight=128,mem=64M'
+	dom0 'vgpuctl attach d weight=512,mem=64M'
 	succeeds "attach, $i"
-	connected a " again, $i"
-	guest a 'vgpu-vector-add -n 5000'
+	connected d " again, $i"
+	guest d 'vgpu-vector-add -n 5000'
 	see 'PASSED: 5000 elements, 0 errors' "works, $i"
 done
-load_stop 'beside devices that came and went' b
-guest b 'echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront && modprobe -a xen-evtchn xen-gntalloc'
-succeeds 'one guest gives up its driver for a hostile one'
+load_start d
+# shellcheck disable=SC2046
+load_stop 'beside devices that came and went' a $(alive c)
 
 say 'one guest attacks the backend, another one its own module'
-TIMEOUT=200 guest_bg evil b 'while [ ! -e /tmp/stop ]; do evil_front -t 2 ring; done'
-TIMEOUT=120 guest_bg abuse a 'lib_abuse'
-shared 100 'no share of the others is off by more than 10 %' c d e
-load_stop 'beside hostile guests' c d e
-guest b 'touch /tmp/stop; killall -KILL evil_front'
+guest a 'echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront && modprobe -a xen-evtchn xen-gntalloc'
+succeeds 'a: gives up its driver for a hostile one'
+TIMEOUT=200 guest_bg evil a 'while [ ! -e /tmp/stop ]; do evil_front -t 2 ring; done'
+TIMEOUT=120 guest_bg abuse c 'lib_abuse'
+shared 100 'no share of the others is off by more than 10 %' b d e
+# shellcheck disable=SC2046
+load_stop 'beside hostile guests' $(alive b d e)
+guest a 'touch /tmp/stop; killall -KILL evil_front'
 job_wait evil
-see '^ok ' 'b: has attacked'
+see '^ok ' 'a: has attacked'
 job_wait abuse
-is "$(echo "$out" | grep -c '^not ok')" 0 'a: abuse is answered with errors'
-see '^1\.\.[1-9]' 'a: to its end'
+drop_lost
+if [ "$(alive c)" ]; then
+	is "$(job_out abuse | grep -c '^not ok')" 0 'c: abuse is answered with errors'
+	like "$(job_out abuse)" '^1\.\.[1-9]' 'c: to its end'
+fi
 
 say 'a guest with a cap, alone'
-load_start a
-dom0 'vgpuctl set a cap=20'
+load_start d
+dom0 'vgpuctl set d cap=20'
 succeeds 'the cap is set while it works'
-used "$TMP/used.0" a
+used "$TMP/used.0" d
 sleep 10
-measure a
+measure d
 ok "[ $busy -ge 180 ] && [ $busy -le 220 ]" 'a cap of 20: it gets 20 % of the time, though nobody else wants any'
-load_stop 'with a cap' a
+load_stop 'with a cap' d
 
 # shellcheck disable=SC2086
 guest_stop $guests
