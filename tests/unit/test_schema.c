@@ -130,7 +130,10 @@ static void test_right_trees(void **state)
 	fake_xs_set(B "/multi-queue-max-queues", "2", NULL);
 	fake_xs_set(F "/multi-queue-num-queues", "2", NULL);
 	fake_xs_set(B "/weight", "65535", NULL);
-	fake_xs_set(B "/cap", "400", NULL);
+	fake_xs_set(B "/cap", "100", NULL);
+	fake_xs_set(B "/quota-buffers", "1", NULL);
+	fake_xs_set(B "/quota-pages", "4294967295", NULL);
+	fake_xs_set(B "/mps", "1", NULL);
 	fake_xs_set(B "/builtins", "", NULL);
 	expect(0, NULL);
 
@@ -261,6 +264,10 @@ static void test_values(void **state)
 	expect_bad(B "/mem", " 1", "decimal number");
 	expect_bad(B "/mem", "4G", "decimal number");
 	expect_bad(B "/weight", "0", "in range");
+	expect_bad(B "/cap", "101", "in range");
+	expect_bad(B "/quota-buffers", "0", "in range");
+	expect_bad(B "/quota-pages", "4294967296", "in range");
+	expect_bad(B "/mps", "2", "0 or 1");
 	expect_bad(B "/max-ring-page-order", "5", "in range");
 	expect_bad(B "/max-arena-pages", "257", "in range");
 	expect_bad(B "/max-buffers", "0", "in range");
