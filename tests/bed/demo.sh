@@ -10,12 +10,12 @@ for type in pv pvh; do
 	g=demo-$type
 	if [ $type = pv ]; then
 		say 'a PV guest whose config has a vgpu line: vgpuctl runs xl create and attaches'
-		guest_start $g pv 256 'vgpu = [ "gpu=0,mem=1G" ]' || continue
+		guest_start $g pv 256 'vgpu = [ "gpu=0,mem=256M" ]' || continue
 		dom0 "cat $TMP/$g.cfg"
 	else
 		say 'a PVH guest by plain xl create, which ignores the line: hot-plugged afterwards'
-		CREATE=xl guest_start $g pvh 256 'vgpu = [ "gpu=0,mem=1G" ]' || continue
-		dom0 "vgpuctl attach $g gpu=0,mem=1G"
+		CREATE=xl guest_start $g pvh 256 'vgpu = [ "gpu=0,mem=256M" ]' || continue
+		dom0 "vgpuctl attach $g gpu=0,mem=256M"
 	fi
 	guest "$g" 'modprobe vgpufront && ls -l /dev/vgpufront'
 	succeeds "$type: vgpufront.ko loads, /dev/vgpufront is there"

@@ -8,7 +8,7 @@ trap - TERM EXIT
 exec 3>/dev/null 4>/dev/null
 if [ -x /usr/sbin/vgpubackd ]; then
 	daemon_start
-	guest_start g1 pv 256 'vgpu = [ "gpu=0,mem=1G" ]' && guest g1 'modprobe vgpufront; vgpu-smi'
+	guest_start g1 pv 256 'vgpu = [ "gpu=0,mem=256M" ]' && guest g1 'modprobe vgpufront; vgpu-smi'
 else
 	guest_start g1 pv 256
 fi

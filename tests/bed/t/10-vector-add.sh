@@ -6,7 +6,7 @@
 
 for type in pv pvh; do
 	g=$type
-	guest_start $g $type 256 'vgpu = [ "gpu=0,mem=1G" ]'
+	guest_start $g $type 256 'vgpu = [ "gpu=0,mem=256M" ]'
 	guest $g 'modprobe vgpufront'
 	succeeds "$type: the module loads"
 	xs_wait 20 "$(fe $g)/state" '^4$' "$type: the frontend is connected"

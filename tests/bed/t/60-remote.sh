@@ -74,7 +74,7 @@ leak_baseline
 like "$out" "event=offer engine=$engine " 'vgpubackd offers the engine outside'
 
 for g in pv pvh; do
-	guest_start $g $g 192 'vgpu = [ "gpu=0,mem=1G" ]' || exit
+	guest_start $g $g 192 'vgpu = [ "gpu=0,mem=256M" ]' || exit
 	guest $g 'modprobe vgpufront'
 	xs_wait 20 "$(fe $g)/state" '^4$' "$g: frontend and backend are connected"
 	guest $g 'uname -sr; vgpu-smi'
