@@ -32,11 +32,11 @@ static uint64_t claimed(const struct arbiter_client *c, uint64_t now)
 	return busy + more < busy ? UINT64_MAX : busy + more;
 }
 
-/* It has not got the GPU any more. */
-static void left(struct arbiter_gpu *g, struct arbiter_client *c, uint64_t now)
+/* It has not got the GPU any more; word: what it says now, or kicks for later. */
+static void left(struct arbiter_gpu *g, struct arbiter_client *c, uint32_t word,
+		 uint64_t now)
 {
-	sched_left(&g->sched, &c->sched, lease_word(c->lease) & LEASE_WANT,
-		   now);
+	sched_left(&g->sched, &c->sched, word & LEASE_WANT, now);
 }
 
 void arbiter_look(struct arbiter_gpu *g, struct arbiter_client *c, uint64_t now)
@@ -46,7 +46,7 @@ void arbiter_look(struct arbiter_gpu *g, struct arbiter_client *c, uint64_t now)
 	if (has_gpu(c)) {
 		sched_claim(&g->sched, &c->sched, claimed(c, now), now);
 		if (!(word & LEASE_HELD))
-			left(g, c, now);
+			left(g, c, word, now);
 		return;
 	}
 	if (word & LEASE_WANT)
@@ -104,7 +104,7 @@ static void decide(struct arbiter_gpu *g, uint64_t now)
 			struct arbiter_client *c = (void *)d.leave;
 
 			if (lease_leave(c->lease))
-				left(g, c, now);
+				left(g, c, lease_word(c->lease), now);
 		}
 		if (d.grant)
 			grant((void *)d.grant);
@@ -125,7 +125,7 @@ static bool contend(struct arbiter_gpu *g, uint64_t now)
 		c->contended = contended;
 		if (!lease_contend(c->lease, contended))
 			continue;
-		left(g, c, now);
+		left(g, c, lease_word(c->lease), now);
 		freed = true;
 	}
 	return freed;

@@ -21,18 +21,29 @@ struct rule {
 	bool live;
 };
 
+/* The schema's ranges; GPUs are ours. */
+#define RULE(node, max, live)                                                  \
+	{                                                                      \
+		node, node##_MIN, max, node##_DEFAULT, live                    \
+	}
+
 static const struct rule rules[NR_CONFIG] = {
-	[CONFIG_GPU] = {VGPU_NODE_GPU, 0, BACK_MAX_GPUS - 1, 0, false},
-	[CONFIG_MEM] = {VGPU_NODE_MEM, 0, UINT64_MAX, 0, true},
-	[CONFIG_WEIGHT] = {VGPU_NODE_WEIGHT, 1, SCHED_MAX_WEIGHT, SCHED_WEIGHT,
-			   true},
-	[CONFIG_CAP] = {VGPU_NODE_CAP, 0, SCHED_MAX_CAP, 0, true},
-	[CONFIG_BUFFERS] = {VGPU_NODE_QUOTA_BUFFERS, 1, UINT32_MAX, UINT32_MAX,
-			    false},
-	[CONFIG_PAGES] = {VGPU_NODE_QUOTA_PAGES, 1, UINT32_MAX, UINT32_MAX,
-			  false},
-	[CONFIG_MPS] = {VGPU_NODE_MPS, 0, 1, 0, false},
+	[CONFIG_GPU] = RULE(VGPU_NODE_GPU, BACK_MAX_GPUS - 1, false),
+	[CONFIG_MEM] = RULE(VGPU_NODE_MEM, VGPU_NODE_MEM_MAX, true),
+	[CONFIG_WEIGHT] = RULE(VGPU_NODE_WEIGHT, VGPU_NODE_WEIGHT_MAX, true),
+	[CONFIG_CAP] = RULE(VGPU_NODE_CAP, VGPU_NODE_CAP_MAX, true),
+	[CONFIG_BUFFERS] = {VGPU_NODE_QUOTA_BUFFERS,
+			    VGPU_NODE_QUOTA_BUFFERS_MIN,
+			    VGPU_NODE_QUOTA_BUFFERS_MAX, UINT32_MAX, false},
+	[CONFIG_PAGES] = {VGPU_NODE_QUOTA_PAGES, VGPU_NODE_QUOTA_PAGES_MIN,
+			  VGPU_NODE_QUOTA_PAGES_MAX, UINT32_MAX, false},
+	[CONFIG_MPS] = {VGPU_NODE_MPS, 0, 1, VGPU_NODE_MPS_DEFAULT, false},
 };
+
+_Static_assert(VGPU_NODE_WEIGHT_MAX <= SCHED_MAX_WEIGHT &&
+		       VGPU_NODE_WEIGHT_MIN >= 1 &&
+		       VGPU_NODE_CAP_MAX <= SCHED_MAX_CAP,
+	       "what the schema lets through the scheduler takes");
 
 const char *config_node(enum config_key key)
 {

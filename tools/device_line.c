@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "values.h"
+#include "vgpu_nodes.h"
 
 struct item {
 	const char *key;
@@ -119,19 +120,20 @@ static bool take(const struct item *it, enum key key, struct device_line *line,
 
 	switch (key) {
 	case KEY_GPU:
-		ok = take_uint(it, 0, UINT16_MAX, &v, err,
-			       "must be the index of a GPU, 0 to 65535");
+		ok = take_uint(it, VGPU_NODE_GPU_MIN, VGPU_NODE_GPU_MAX, &v,
+			       err, "must be the index of a GPU, 0 to 65535");
 		line->gpu = v;
 		break;
 	case KEY_MEM:
 		return take_mem(it, &line->mem, err);
 	case KEY_WEIGHT:
-		ok = take_uint(it, 1, UINT16_MAX, &v, err,
-			       "must be 1 to 65535");
+		ok = take_uint(it, VGPU_NODE_WEIGHT_MIN, VGPU_NODE_WEIGHT_MAX,
+			       &v, err, "must be 1 to 65535");
 		line->weight = v;
 		break;
 	case KEY_CAP:
-		ok = take_uint(it, 0, 100, &v, err,
+		ok = take_uint(it, VGPU_NODE_CAP_MIN, VGPU_NODE_CAP_MAX, &v,
+			       err,
 			       "must be per cent of one GPU, 0 (none) to 100");
 		line->cap = v;
 		break;
@@ -226,7 +228,7 @@ static bool parse_over(const char *text, unsigned int allowed,
 bool device_line_parse(const char *text, struct device_line *line,
 		       char err[DEVICE_LINE_ERR])
 {
-	*line = (struct device_line){.weight = 256,
+	*line = (struct device_line){.weight = VGPU_NODE_WEIGHT_DEFAULT,
 				     .devid = DEVICE_LINE_ANY_DEVID};
 	return parse_over(text, ALL_KEYS, line, err);
 }

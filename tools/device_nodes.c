@@ -178,11 +178,14 @@ static bool read_line(struct xs_handle *xs, xs_transaction_t t,
 	if (nodes_state(xs, t, back) == XenbusStateUnknown)
 		return false;
 	*line = (struct device_line){
-		.gpu = read_uint(xs, t, back, VGPU_NODE_GPU, UINT16_MAX, 0),
+		.gpu = read_uint(xs, t, back, VGPU_NODE_GPU, VGPU_NODE_GPU_MAX,
+				 VGPU_NODE_GPU_DEFAULT),
 		.mem = read_uint(xs, t, back, VGPU_NODE_MEM, UINT64_MAX, 0),
-		.weight = read_uint(xs, t, back, VGPU_NODE_WEIGHT, UINT16_MAX,
-				    256),
-		.cap = read_uint(xs, t, back, VGPU_NODE_CAP, 100, 0),
+		.weight = read_uint(xs, t, back, VGPU_NODE_WEIGHT,
+				    VGPU_NODE_WEIGHT_MAX,
+				    VGPU_NODE_WEIGHT_DEFAULT),
+		.cap = read_uint(xs, t, back, VGPU_NODE_CAP, VGPU_NODE_CAP_MAX,
+				 VGPU_NODE_CAP_DEFAULT),
 		.max_buffers = read_uint(xs, t, back, VGPU_NODE_QUOTA_BUFFERS,
 					 UINT32_MAX, 0),
 		.max_mapped_pages = read_uint(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# With parse.awk: prints the node names as macros (want=names) or the rules as
+# With parse.awk: prints the nodes' names and ranges as macros (want=names) or the rules as
 # the C table that check.c includes (want=table).
 
 function macro(name)
@@ -51,6 +51,18 @@ function type(text,    w, n)
 	return sprintf(".type = SCHEMA_%s, .words = \"%s\"", toupper(w[1]), text)
 }
 
+# of a number: what it may be, and what it is where the node is missing
+function bounds(macro_name, text, missing,    w)
+{
+	split(text, w, " ")
+	if (w[1] == "uint") {
+		printf "#define %s_MIN %s\n", macro_name, c64(w[2])
+		printf "#define %s_MAX %s\n", macro_name, c64(w[3])
+	}
+	if (missing != "")
+		printf "#define %s_DEFAULT %s\n", macro_name, c64(missing)
+}
+
 function emit(    i, name)
 {
 	print "/* SPDX-License-Identifier: MIT */"
@@ -64,6 +76,7 @@ function emit(    i, name)
 			seen[macro(name)] = 1
 			sub(/<N>/, "%u", name)
 			printf "#define %s \"%s\"\n", macro(node[i]), name
+			bounds(macro(node[i]), f[i, "type"], f[i, "default"])
 		}
 		print "\n#endif"
 		return

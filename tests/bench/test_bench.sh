@@ -7,16 +7,7 @@ B=${B:-build}
 bench=$B/native/plain/bin/vgpu-bench
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
-n=0
-check() {
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# /'
-	fi
-}
+. tests/harness/tap.sh
 
 check 'a quick run on the cpu engine' "$(timeout 300 "$bench" --quick \
 	--engine cpu --json "$dir/json" 2>&1 >"$dir/table" || echo "exit status $?")"
@@ -119,4 +110,4 @@ else
 	n=$((n + 1))
 	echo "ok $n - the plots # skip no gnuplot"
 fi
-echo "1..$n"
+checked

@@ -8,16 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 sim=${B:-build}/bin/vgpu-sched-sim
 csv=$(mktemp) || exit 1
 trap 'rm -f "$csv"' EXIT
-n=0
-check() {
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# /'
-	fi
-}
+. tests/harness/tap.sh
 
 # Lines of the runs that are wrong, by an awk condition on the columns' names.
 wrong() {
@@ -41,4 +32,4 @@ check 'the GPU never idles while a guest waits' \
 	"$(wrong '$c["idle_percent"] > 0')"
 check 'a number that is none ends in the usage' \
 	"$("$sim" 1 2>&1 | grep -q '^usage: ' || echo 'no usage')"
-echo "1..$n"
+checked

@@ -3,16 +3,7 @@
 # What the documents name is there: files they link to, targets of make, and
 # the two commands in the README.
 cd "$(dirname "$0")/../.." || exit 1
-n=0
-check() {
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		echo "$2" | sed 's/^/# /'
-	fi
-}
+. tests/harness/tap.sh
 
 pages=$(git ls-files -co --exclude-standard '*.md')
 check 'every relative link leads somewhere' "$(for p in $pages; do
@@ -33,4 +24,4 @@ check 'every target the pages name exists' "$(grep -ho '`make [a-z][a-z-]*' READ
 check 'the README names its two commands' "$(for c in 'make demo' 'make check'; do
 	grep -q "$c" README.md || echo "$c"
 done)"
-echo "1..$n"
+checked

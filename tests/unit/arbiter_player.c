@@ -31,6 +31,19 @@ void part(struct player *p)
 	arbiter_remove(p->a, p->c);
 }
 
+void join_two(struct arbiter *a, struct player *p, struct player *q)
+{
+	join(p, a, 0, 256, 0);
+	join(q, a, 0, 256, 0);
+}
+
+void part_two(struct arbiter *a, struct player *p, struct player *q)
+{
+	part(p);
+	part(q);
+	arbiter_stop(a);
+}
+
 bool kick(const struct player *p)
 {
 	const uint64_t one = 1;

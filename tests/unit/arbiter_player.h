@@ -38,6 +38,10 @@ void join(struct player *p, struct arbiter *a, uint32_t gpu, uint32_t weight,
 	  uint32_t cap);
 void part(struct player *p);
 
+/* Two alike on GPU 0; and the end of both, and of the arbiter. */
+void join_two(struct arbiter *a, struct player *p, struct player *q);
+void part_two(struct arbiter *a, struct player *p, struct player *q);
+
 bool kick(const struct player *p);
 struct arbiter_use use_of(const struct player *p);
 

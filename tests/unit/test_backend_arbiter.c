@@ -38,8 +38,7 @@ static void who_is_alone_and_uncapped_has_no_bound(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_int_equal(atomic_load(&p.l->bound_ns), ARBITER_BOUND_NS);
 	assert_int_equal(atomic_load(&q.l->bound_ns), ARBITER_BOUND_NS);
 	part(&q);
@@ -59,8 +58,7 @@ static void idle_gpu_of_a_sleeper_is_taken(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	/* The wake of its own grant is there by then, if there was one. */
 	assert_int_equal(use_of(&p).grants, 1);
@@ -77,9 +75,7 @@ static void idle_gpu_of_a_sleeper_is_taken(void **state)
 	end(&q, false);
 	lease_awake(p.l);
 	assert_true(get(&p));
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* An idle holder that is awake gives it back itself, when it is told. */
@@ -89,8 +85,7 @@ static void idle_holder_is_told_of_others(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	end(&p, true);
 	assert_true(want(&q));
@@ -100,9 +95,7 @@ static void idle_holder_is_told_of_others(void **state)
 	end(&p, false);
 	assert_int_equal(lease_word(p.l) & LEASE_HELD, 0);
 	assert_true(await(&q, LEASE_HELD | LEASE_CONTENDED, LEASE_HELD));
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* Its next grant finds it told of nothing, if nobody waits by then. */
@@ -112,8 +105,7 @@ static void contended_ends(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	assert_true(want(&q));
 	assert_true(await(&p, LEASE_CONTENDED, LEASE_CONTENDED));
@@ -122,9 +114,7 @@ static void contended_ends(void **state)
 	join(&q, a, 0, 256, 0);
 	assert_true(want(&q));
 	assert_true(await(&p, LEASE_CONTENDED, LEASE_CONTENDED));
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* Idle, awake, and deaf: its slice is the end of it, without a grace. */
@@ -137,16 +127,13 @@ static void idle_holder_that_keeps_it_loses_it(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	end(&p, true);
 	assert_true(get(&q));
 	assert_int_equal(lease_word(p.l) & LEASE_HELD, 0);
 	assert_true(use_of(&q).wait_max_ns < no_grace.grace_ns);
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* Others wait, too; but it has not even looked yet. */
@@ -156,8 +143,7 @@ static void a_grant_is_not_taken_from_a_sleeper(void **state)
 	struct player p, q, r;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	join(&r, a, 0, 256, 0);
 	assert_true(get(&q));
 	assert_true(lease_sleep(p.l, true));
@@ -233,8 +219,7 @@ static void who_is_next_is_woken_ahead(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	assert_true(lease_sleep(q.l, true));
 	kick(&q);
@@ -261,8 +246,7 @@ static void who_wakes_up_is_served_at_once(void **state)
 	uint64_t asked;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	/* More than half a slice ahead of q. */
 	pass_time(patient.slice_ns * 5 / 8);
@@ -273,9 +257,7 @@ static void who_wakes_up_is_served_at_once(void **state)
 	assert_false(start(&p));
 	end(&p, true);
 	assert_true(await(&q, LEASE_HELD, LEASE_HELD));
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 static void who_stays_too_long_gets_company(void **state)
@@ -284,8 +266,7 @@ static void who_stays_too_long_gets_company(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	assert_true(get(&q));
 	assert_int_equal(lease_word(p.l) & (LEASE_HELD | LEASE_LEAVE),
@@ -297,9 +278,7 @@ static void who_stays_too_long_gets_company(void **state)
 	assert_true(kick(&p));
 	end(&q, false);
 	assert_true(await(&p, LEASE_HELD | LEASE_LEAVE, LEASE_HELD));
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 static void a_dead_worker_frees_the_gpu(void **state)
@@ -308,8 +287,7 @@ static void a_dead_worker_frees_the_gpu(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	assert_true(get(&p));
 	assert_true(want(&q));
 	assert_true(await(&p, LEASE_CONTENDED, LEASE_CONTENDED));
@@ -331,9 +309,7 @@ static void gpus_are_independent(void **state)
 	assert_true(get(&q));
 	assert_int_equal(lease_word(p.l), LEASE_HELD | LEASE_BUSY);
 	assert_int_equal(atomic_load(&q.l->bound_ns), 0);
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* One who always has work: it works in steps, and leaves when it is told. */
@@ -401,9 +377,7 @@ static void busy_ones_share_by_weight_and_live(void **state)
 	arbiter_set(a, p.c, 768, 0);
 	arbiter_set(a, q.c, 256, 0);
 	part_is(&p, &q, 3. / 4);
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* Alone, and still no more than its cap; what it overdrew is paid back. */

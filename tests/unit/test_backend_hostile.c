@@ -60,9 +60,7 @@ static void hostile_words_cost_others_their_bounds(void **state)
 	/* And nothing of it outlives the device. */
 	part(&bad);
 	assert_true(get(&p));
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* It has the GPU, is asleep to all calls, and says that it is not. */
@@ -95,8 +93,7 @@ static void descriptors_are_the_arbiters(void **state)
 	struct player p, q;
 
 	(void)state;
-	join(&p, a, 0, 256, 0);
-	join(&q, a, 0, 256, 0);
+	join_two(a, &p, &q);
 	/* A page that shrinks would be SIGBUS for who reads it. */
 	assert_int_equal(ftruncate(p.fds.lease, 0), -1);
 	assert_int_equal(errno, EPERM);
@@ -127,9 +124,7 @@ static void descriptors_are_the_arbiters(void **state)
 		part(&q);
 		join(&q, a, 0, 256, 0);
 	}
-	part(&p);
-	part(&q);
-	arbiter_stop(a);
+	part_two(a, &p, &q);
 }
 
 /* ---- no wake-up is lost, nothing is left ------------------------------- */
