@@ -50,6 +50,7 @@ $(B)/test/test_backend_confine: $(B)/obj/backend/confine.o $(B)/obj/backend/log.
 $(addprefix $(B)/test/test_backend_,device close config): \
 	$(BACKD_CORE_OBJS) $(BACK_COMMON_OBJS) $(SCHEMA_VALUES_OBJ) \
 	$(B)/obj/tests/unit/fake_xenstore.o $(B)/obj/tests/unit/supervisor.o
+$(addprefix $(B)/test/test_backend_,device close config): LDFLAGS += -Wl,--wrap=clock_gettime
 
 # The arbiter's thread, as it is, with ASan and UBSan, with TSan.
 ARBITER_TESTS := $(addprefix $(B)/test/test_backend_,arbiter arbiter_asan \
@@ -67,6 +68,20 @@ $(ARBITER_TESTS): $(ARBITER_TEST_SRCS) tests/unit/arbiter_player.h \
 	$(if $(Q),@echo "  CC      $@")
 	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_COMMON)) -iquote backend \
 		$(ARBITER_FLAGS) -o $@ $(filter %.c,$^) -lcmocka -lpthread
+
+# Two gates and an arbiter on three threads, in the same three ways.
+LEASE_TESTS := $(addprefix $(B)/test/test_backend_,lease lease_asan lease_tsan)
+LEASE_TEST_SRCS := tests/unit/test_backend_lease.c backend/gate.c \
+	backend/gate_kinds.c
+
+$(B)/test/test_backend_lease_asan: LEASE_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+$(B)/test/test_backend_lease_tsan: LEASE_FLAGS := -fsanitize=thread
+$(LEASE_TESTS): $(LEASE_TEST_SRCS) $(addprefix backend/,gate.h gate_kinds.h \
+		lease.h clock.h) cuda/engine.h
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $@")
+	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_COMMON)) -iquote backend \
+		$(LEASE_FLAGS) -o $@ $(LEASE_TEST_SRCS) -lcmocka -lpthread
 
 $(BACK_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o
 	$(call link,$^ -lseccomp -lcmocka)

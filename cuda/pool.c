@@ -124,10 +124,8 @@ static void share_out(struct pool *pool, struct vgpu_engine_stream *stream,
 	put_runnable(pool, stream);
 	if (wake > share.width)
 		wake = share.width;
-	if (wake > pool->nr_idle)
-		wake = pool->nr_idle;
-	while (wake--)
-		pthread_cond_signal(&pool->wake);
+	while (wake && pool_wake_thread(pool))
+		wake--;
 }
 
 /* Streams that wait at their heads for this record go on. */

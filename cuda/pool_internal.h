@@ -32,24 +32,36 @@ struct vgpu_engine_stream {
 	struct vgpu_engine_stream *next_runnable;
 };
 
+/*
+ * A thread that runs parts. Each has a condition that it alone waits for: of
+ * several waiters glibc before 2.41 may wake none (its bug 25847), and a job would
+ * never begin.
+ */
+struct pool_thread {
+	struct pool *pool;
+	pthread_t thread;
+	unsigned int number;
+	pthread_cond_t wake;
+	bool idle;			/* on the list of those to be woken */
+	struct pool_thread *next_idle;
+};
+
 struct pool {
 	const struct pool_ops *ops;
 	void *engine;
 	int fd;
 	unsigned int nr_threads;
-	pthread_t *thread;
+	struct pool_thread *thread;
 	bool watched;			/* there is a watch */
 	pthread_t watch;
 
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
 	pthread_cond_t look;		/* for the watch: something to look for */
 	bool stop;
 	bool armed;			/* the next job to finish is announced */
 	bool announced;			/* the eventfd counts 1 */
 	uint64_t look_since;		/* the watch looks more often at first */
-	unsigned int nr_idle;
-	unsigned int nr_numbered;	/* threads that have their number */
+	struct pool_thread *first_idle;
 	unsigned int nr_begun;		/* jobs of all streams */
 	bool advancing;			/* a thread advances the streams below */
 	struct vgpu_engine_stream *first_advancing;
@@ -59,6 +71,8 @@ struct pool {
 
 /* The lock is held for all of these. */
 
+/* Wakes one of the idle threads. False: there is none. */
+bool pool_wake_thread(struct pool *pool);
 /* Wakes the watch: what it looks for may be over soon. */
 void pool_look(struct pool *pool);
 /* Makes the descriptor readable, as the armed pool has promised. */

@@ -31,21 +31,39 @@ uint64_t pool_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+bool pool_wake_thread(struct pool *pool)
+{
+	struct pool_thread *t = pool->first_idle;
+
+	if (!t)
+		return false;
+	pool->first_idle = t->next_idle;
+	t->idle = false;
+	pthread_cond_signal(&t->wake);
+	return true;
+}
+
+/* Until somebody takes it off the list of those who are idle. */
+static void idle(struct pool *pool, struct pool_thread *t)
+{
+	t->idle = true;
+	t->next_idle = pool->first_idle;
+	pool->first_idle = t;
+	while (t->idle)
+		pthread_cond_wait(&t->wake, &pool->lock);
+}
+
 static void *pool_thread(void *arg)
 {
-	struct pool *pool = arg;
-	unsigned int thread;
+	struct pool_thread *t = arg;
+	struct pool *pool = t->pool;
 
 	pthread_mutex_lock(&pool->lock);
-	thread = pool->nr_numbered++;
 	while (!pool->stop) {
-		if (pool->first_runnable) {
-			pool_run_part(pool, thread);
-			continue;
-		}
-		pool->nr_idle++;
-		pthread_cond_wait(&pool->wake, &pool->lock);
-		pool->nr_idle--;
+		if (pool->first_runnable)
+			pool_run_part(pool, t->number);
+		else
+			idle(pool, t);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -121,13 +139,18 @@ static void stop_threads(struct pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	pool->stop = true;
-	pthread_cond_broadcast(&pool->wake);
-	pthread_cond_broadcast(&pool->look);
+	while (pool_wake_thread(pool))
+		;
+	pthread_cond_signal(&pool->look);
 	pthread_mutex_unlock(&pool->lock);
 	if (pool->watched)
 		pthread_join(pool->watch, NULL);
-	while (pool->nr_threads)
-		pthread_join(pool->thread[--pool->nr_threads], NULL);
+	while (pool->nr_threads) {
+		struct pool_thread *t = &pool->thread[--pool->nr_threads];
+
+		pthread_join(t->thread, NULL);
+		pthread_cond_destroy(&t->wake);
+	}
 }
 
 static int start_threads(struct pool *pool, unsigned int threads)
@@ -135,9 +158,15 @@ static int start_threads(struct pool *pool, unsigned int threads)
 	int err = 0;
 
 	while (pool->nr_threads < threads && !err) {
-		err = pthread_create(&pool->thread[pool->nr_threads], NULL,
-				     pool_thread, pool);
-		if (!err)
+		struct pool_thread *t = &pool->thread[pool->nr_threads];
+
+		t->pool = pool;
+		t->number = pool->nr_threads;
+		pthread_cond_init(&t->wake, NULL);
+		err = pthread_create(&t->thread, NULL, pool_thread, t);
+		if (err)
+			pthread_cond_destroy(&t->wake);
+		else
 			pool->nr_threads++;
 	}
 	if (!err && pool->ops->begin) {
@@ -169,7 +198,6 @@ struct pool *pool_create(const struct pool_ops *ops, void *engine,
 	pool->ops = ops;
 	pool->engine = engine;
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->wake, NULL);
 	init_look(&pool->look);
 	pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->fd < 0) {
@@ -194,7 +222,6 @@ void pool_destroy(struct pool *pool)
 	stop_threads(pool);
 	if (pool->fd >= 0)
 		close(pool->fd);
-	pthread_cond_destroy(&pool->wake);
 	pthread_cond_destroy(&pool->look);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->thread);

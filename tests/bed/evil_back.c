@@ -179,7 +179,11 @@ bool back_connect(struct evil_back *b)
 		return false;
 	}
 	back_state(b, XenbusStateConnected);
-	if (back_wait(b, BIT(XenbusStateConnected)) < 0) {
+	/* Not where its driver is bound anew meanwhile. */
+	if (back_wait(b, BIT(XenbusStateConnected) | BIT(XenbusStateClosing) |
+				 BIT(XenbusStateClosed) |
+				 BIT(XenbusStateInitialising)) !=
+	    XenbusStateConnected) {
 		tap_note("the frontend does not connect");
 		return false;
 	}

@@ -17,7 +17,10 @@
 #include "evil_tap.h"
 #include "vgpu_nodes.h"
 
-#define GIVEN_UP (BIT(XenbusStateClosing) | BIT(XenbusStateClosed))
+/* The last of them: the guest saw that and has bound its driver anew. */
+#define GIVEN_UP                                                               \
+	(BIT(XenbusStateClosing) | BIT(XenbusStateClosed) |                    \
+	 BIT(XenbusStateInitialising))
 
 static int64_t in_seconds(unsigned int seconds)
 {
@@ -190,13 +193,13 @@ static void storm(struct evil_back *b)
 	int64_t end = in_seconds(b->seconds);
 	struct vgpu_request req;
 
-	while (evil_now_ms() < end) {
+	do {
 		for (int i = 0; i < 1000; i++)
 			xenevtchn_notify(b->evt, b->port);
 		while (back_request(b, &req, 0))
 			back_done(b, &req);
 		back_push(b);
-	}
+	} while (evil_now_ms() < end);
 	tap(evil_state(b->xs, b->front) == XenbusStateConnected,
 	    "storm: the frontend stays connected");
 }
@@ -209,15 +212,24 @@ static void fill_random(void *mem, size_t len, unsigned int *seed)
 		p[i] = rand_r(seed);
 }
 
-/* Random octets as responses, changed while the frontend reads them. */
+static bool given_up(struct evil_back *b)
+{
+	return GIVEN_UP >> evil_state(b->xs, b->front) & 1;
+}
+
+/*
+ * Random octets as responses, changed while the frontend reads them: for
+ * SECONDS, and for as long as it has not seen one that it must not take.
+ */
 static void scribble(struct evil_back *b)
 {
 	int64_t end = in_seconds(b->seconds);
+	int64_t last = evil_now_ms() + EVIL_TIMEOUT_MS;
 	struct vgpu_request req;
 	unsigned int seed = 1;
 	RING_IDX i;
 
-	while (evil_now_ms() < end) {
+	while (evil_now_ms() < end || (!given_up(b) && evil_now_ms() < last)) {
 		if (!back_request(b, &req, evil_now_ms() + 100))
 			continue;
 		i = b->ring.rsp_prod_pvt++;
@@ -226,7 +238,19 @@ static void scribble(struct evil_back *b)
 			fill_random(RING_GET_RESPONSE(&b->ring, i),
 				    sizeof(struct vgpu_response), &seed);
 	}
-	tap(back_wait(b, GIVEN_UP) >= 0, "scribble: the frontend gives up");
+	tap(given_up(b), "scribble: the frontend gives up");
+}
+
+/* The guest binds its driver anew at any time, so this may take some tries. */
+static bool connect_again(struct evil_back *b)
+{
+	int64_t end = evil_now_ms() + EVIL_TIMEOUT_MS;
+	bool ok;
+
+	do
+		ok = back_connect(b);
+	while (!ok && evil_now_ms() < end);
+	return ok;
 }
 
 static void states(struct evil_back *b)
@@ -240,7 +264,7 @@ static void states(struct evil_back *b)
 		     i++)
 			evil_write(b->xs, b->dir, VGPU_NODE_STATE, nonsense[i]);
 	tap(back_close(b), "states: the frontend closes in order after it");
-	if (tap(back_connect(b), "states: and connects again"))
+	if (tap(connect_again(b), "states: and connects again"))
 		back_close(b);
 }
 
@@ -377,7 +401,8 @@ static void nodes(struct evil_back *b)
 	snprintf(path, sizeof(path), "%s/" VGPU_NODE_COMPUTE_CAPABILITY,
 		 b->dir);
 	xs_rm(b->xs, XBT_NULL, path);
-	tap(back_close(b) && back_connect(b), "nodes: connects after all that");
+	tap(back_close(b) && connect_again(b),
+	    "nodes: connects after all that");
 }
 
 /* ---- by name ---- */
@@ -385,26 +410,42 @@ static void nodes(struct evil_back *b)
 static const struct {
 	const char *name;
 	void (*run)(struct evil_back *b);
-	bool on_request; /* begins at a request, not as soon as connected */
+	bool on_request; /* begins with a request that has no answer yet */
 } others[] = {
 	{"never", never, true},	   {"close-middle", close_middle, true},
 	{"storm", storm, false},   {"scribble", scribble, false},
 	{"states", states, false}, {"lies", lies, false},
 };
 
+/* A request of that op came; false where the guest closed the device. */
+static bool in_use(struct evil_back *b, unsigned int op,
+		   struct vgpu_request *req, int64_t end)
+{
+	while (!given_up(b) && evil_now_ms() < end)
+		if (back_serve_until(b, op, req, in_seconds(1)))
+			return true;
+	return false;
+}
+
 /*
- * Connected, and where asked for with a first request in hand. The guest binds
- * its driver anew at any time, so this may take more than one try.
+ * Connected, and with a first request in hand: a guest whose program waits for
+ * an answer leaves its driver alone. Where the attack wants none that is
+ * answered.
  */
 static bool ready(struct evil_back *b, const char *name, bool on_request,
 		  struct vgpu_request *req)
 {
-	bool ok = false;
+	int64_t end = evil_now_ms() + EVIL_TIMEOUT_MS;
+	bool ok;
 
-	for (int i = 0; i < 4 && !ok; i++)
+	do
 		ok = back_connect(b) &&
-		     (!on_request ||
-		      back_serve_until(b, b->op, req, in_seconds(8)));
+		     in_use(b, on_request ? b->op : 0, req, end);
+	while (!ok && evil_now_ms() < end);
+	if (ok && !on_request) {
+		back_done(b, req);
+		back_push(b);
+	}
 	return tap(ok, "%s: connected, and in use", name);
 }
 

@@ -20,6 +20,10 @@
 
 #define MAX_DEVICES 32
 
+/* What is in use by a guest that vanishes. */
+#define BIG_HANDLE 20
+#define BIG_PAGES 512
+
 static const char usage[] =
 	"usage: evil_front [-d DEVID] [-n COUNT] [-t SECONDS] ATTACK...\n"
 	"  connect   no attack: negotiate, NOP, vector add, close\n"
@@ -147,15 +151,21 @@ void attack_nodes(struct evil_link *l, unsigned int n)
 	    "garbage in state: works afterwards");
 }
 
-/* Leaves the kernel to clean up: grants in use, work in flight. */
+/* Leaves the kernel to clean up: grants in use, work in flight, much of it. */
 static void vanish(struct evil_link *l)
 {
 	struct vgpu_request req;
+	struct evil_buffer big;
 
 	if (!tap(link_connect(l) && link_healthy(l), "connected"))
 		return;
-	for (int i = 0; i < 8; i++) {
-		req = add_request(l, 2048);
+	buffer_make(l, &big, BIG_HANDLE, BIG_PAGES, true);
+	req = buffer_map_request(&big, 0);
+	tap(!link_call(l, &req), "a large buffer is mapped");
+	for (int i = 0; i < 16; i++) {
+		req = add_request(l, BIG_PAGES * VGPUIF_PAGE_SIZE / 4);
+		for (int k = 0; k < 3; k++)
+			req.u.builtin.operand[k].handle = BIG_HANDLE;
 		req.id = i + 1;
 		link_put(l, &req);
 	}

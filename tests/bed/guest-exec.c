@@ -27,7 +27,7 @@
 #include <xenstore.h>
 
 #define LOG_DIR "/var/log/xen/console"
-#define KILL_GRACE_MS 3000 /* for the agent to report a command it killed */
+#define KILL_GRACE_MS 15000 /* for the agent to report a command it killed */
 
 enum { EXIT_TIMEOUT = 124, EXIT_LOST = 125 };
 

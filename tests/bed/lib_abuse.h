@@ -15,6 +15,7 @@
 #define DEVICE "/dev/vgpufront"
 #define PAGE 4096u
 #define KERNEL_VECTOR_ADD 1
+#define KERNEL_SGEMM 3
 #define MEM(n) (VGPUFRONT_HANDLE_MEM | (n))
 #define KERNEL_ADDRESS 0xffff888000000000ull
 
@@ -25,6 +26,24 @@ void is(int got, int want, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Nothing can be tested: ends the program. */
 void bail(const char *what) __attribute__((noreturn));
+
+/* struct vgpu_sgemm of <xen/io/vgpuif.h> */
+struct sgemm {
+	uint32_t shape[6]; /* m, n, k and leading dimensions */
+	float alpha, beta;
+	uint32_t trans[2];
+};
+
+/*
+ * Work that lasts: LONG_WORK requests of one stream on one buffer, of which they
+ * use the first LONG_OCTETS. The ring holds all of them, so that submit() waits
+ * for none. A machine that is busy with other things can keep this program from
+ * running until they are done; who needs work in flight looks again, with that
+ * of the next level, which takes some eight times as long.
+ */
+#define LONG_WORK 24
+#define LONG_LEVELS 4
+#define LONG_OCTETS (3u << 20)
 
 struct buffer {
 	uint32_t handle;
@@ -45,6 +64,9 @@ struct vgpufront_info device_info(int fd);
 struct vgpufront_sqe nop(uint64_t user_data);
 struct vgpufront_sqe add(uint64_t user_data, uint32_t a, uint32_t b, uint32_t c,
 			 uint32_t count);
+/* One of the requests above. */
+struct vgpufront_sqe long_work(uint64_t user_data, uint32_t handle,
+			       unsigned int level);
 /* A request of that op with nothing else set. */
 struct vgpufront_sqe request(uint64_t user_data, uint8_t op);
 /* One ENTER; enter.submitted and .completed are 0 on an error. */

@@ -14,16 +14,8 @@
 #include "lib_abuse.h"
 
 #define ROUNDS 200
-#define KERNEL_SGEMM 3
 #define BATCH 64u
 #define BLOCKS (48 * BATCH)
-
-/* struct vgpu_sgemm of <xen/io/vgpuif.h> */
-struct sgemm {
-	uint32_t shape[6]; /* m, n, k and leading dimensions */
-	float alpha, beta;
-	uint32_t trans[2];
-};
 
 static struct vgpufront_sqe launch(const void *args, uint16_t args_len,
 				   const void *relocs, uint16_t nr)

@@ -18,37 +18,42 @@
 
 #include "lib_abuse.h"
 
-/* Work that lasts: a chain of additions to 1 Mi elements. */
-#define LONG_ELEMENTS (1u << 20)
-#define LONG_CHAIN 32
-
 #define THREADS 8
 #define PER_THREAD 400
 #define BATCH 16
 #define ELEMENTS 256
 
-#define RECLAIM_S 30
+#define RECLAIM_S 150
 
-static void submit_long(int fd, uint32_t handle)
+static void submit_long(int fd, uint32_t handle, unsigned int level)
 {
-	struct vgpufront_sqe sqes[LONG_CHAIN];
+	struct vgpufront_sqe sqes[LONG_WORK];
 	unsigned int i;
 
-	for (i = 0; i < LONG_CHAIN; i++)
-		sqes[i] = add(i, handle, handle, handle, LONG_ELEMENTS);
-	if (submit(fd, sqes, LONG_CHAIN) != LONG_CHAIN)
+	for (i = 0; i < LONG_WORK; i++)
+		sqes[i] = long_work(i, handle, level);
+	if (submit(fd, sqes, LONG_WORK) != LONG_WORK)
 		bail("submit");
 }
 
 static void test_free_in_flight(int fd)
 {
-	struct buffer buf = buffer_new(fd, LONG_ELEMENTS * 4);
+	unsigned int level, done = 0;
+	struct buffer buf;
+	int err = 0;
 
-	submit_long(fd, buf.handle);
-	is(buffer_free(fd, buf.handle), -EBUSY,
-	   "a buffer in use by work in flight is not freed");
-	is((int)drain(fd), LONG_CHAIN, "the work goes on");
-	buffer_end(fd, &buf);
+	for (level = 0; level < LONG_LEVELS && !err; level++) {
+		buf = buffer_new(fd, LONG_OCTETS);
+		submit_long(fd, buf.handle, level);
+		err = buffer_free(fd, buf.handle);
+		done = drain(fd);
+		if (!err)
+			munmap(buf.ptr, buf.size);
+	}
+	is(err, -EBUSY, "a buffer in use by work in flight is not freed");
+	is((int)done, LONG_WORK, "the work goes on");
+	if (err)
+		buffer_end(fd, &buf);
 	ok(true, "then it is");
 }
 
@@ -57,44 +62,73 @@ static void on_alarm(int sig)
 	(void)sig;
 }
 
-static void test_time(int fd)
+/* What ENTER gave that may wait not at all, a nanosecond, until a signal. */
+struct looks {
+	int now, nanosecond, nonblock, interrupted;
+	unsigned int early; /* reaped by all of them */
+	unsigned int total; /* and until nothing was in flight */
+};
+
+/* One ENTER; success with nothing in it is -EPROTO. */
+static int look(int fd, struct vgpufront_enter *req, struct looks *looks)
 {
-	struct buffer buf = buffer_new(fd, LONG_ELEMENTS * 4);
-	struct itimerval soon = {.it_value.tv_usec = 2000};
-	struct sigaction sa = {.sa_handler = on_alarm};
-	struct vgpufront_cqe cqes[LONG_CHAIN];
+	int err = enter(fd, req);
+
+	looks->early += req->completed;
+	return err || req->completed ? err : -EPROTO;
+}
+
+static struct looks look_at(int fd, uint32_t handle, unsigned int level)
+{
+	struct vgpufront_cqe cqes[LONG_WORK];
+	/* Again and again: the first may come before the wait has begun. */
+	struct itimerval often = {.it_value.tv_usec = 2000,
+				  .it_interval.tv_usec = 2000};
+	struct itimerval never = {.it_value.tv_usec = 0};
 	struct vgpufront_enter req = {
 		.cqes = (uintptr_t)cqes,
-		.nr_cqes = LONG_CHAIN,
-		.min_complete = LONG_CHAIN,
+		.nr_cqes = LONG_WORK,
+		.min_complete = LONG_WORK,
 	};
-	unsigned int done = 0;
-	int err;
+	struct looks looks = {.early = 0};
 
-	/* Each of these may reap some; none can have reaped all. */
-	submit_long(fd, buf.handle);
-	err = enter(fd, &req);
-	done += req.completed;
-	ok(err == -EAGAIN || (!err && done < LONG_CHAIN),
-	   "without waiting: EAGAIN, or what is there");
+	submit_long(fd, handle, level);
+	looks.now = look(fd, &req, &looks);
 	req.timeout_ns = 1;
-	err = enter(fd, &req);
-	done += req.completed;
-	ok(err == -ETIME || (!err && done < LONG_CHAIN),
-	   "a nanosecond: ETIME, or what is there");
-	fcntl(fd, F_SETFL, O_NONBLOCK);
+	looks.nanosecond = look(fd, &req, &looks);
 	req.timeout_ns = -1;
-	err = enter(fd, &req);
-	done += req.completed;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	looks.nonblock = look(fd, &req, &looks);
 	fcntl(fd, F_SETFL, 0);
-	ok(err == -EAGAIN || (!err && done < LONG_CHAIN),
-	   "O_NONBLOCK never waits");
+	setitimer(ITIMER_REAL, &often, NULL);
+	looks.interrupted = look(fd, &req, &looks);
+	setitimer(ITIMER_REAL, &never, NULL);
+	looks.total = looks.early + drain(fd);
+	return looks;
+}
+
+static void test_time(int fd)
+{
+	struct buffer buf = buffer_new(fd, LONG_OCTETS);
+	struct sigaction sa = {.sa_handler = on_alarm};
+	struct looks looks = {.early = LONG_WORK};
+	unsigned int level;
+
 	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &soon, NULL);
-	err = enter(fd, &req);
-	done += req.completed;
-	ok(err == -EINTR || !err, "a signal ends the wait");
-	is((int)(done + drain(fd)), LONG_CHAIN, "and nothing is lost by it");
+	/* A call which waits for all of it does so at every level. */
+	for (level = 0; level < LONG_LEVELS && looks.early == LONG_WORK;
+	     level++)
+		looks = look_at(fd, buf.handle, level);
+	ok(looks.early < LONG_WORK, "each of these ends before the work does");
+	ok(looks.now == -EAGAIN || !looks.now,
+	   "without waiting: EAGAIN, or what is there");
+	ok(looks.nanosecond == -ETIME || !looks.nanosecond,
+	   "a nanosecond: ETIME, or what is there");
+	ok(looks.nonblock == -EAGAIN || !looks.nonblock,
+	   "O_NONBLOCK never waits");
+	ok(looks.interrupted == -EINTR || !looks.interrupted,
+	   "a signal ends the wait");
+	is((int)looks.total, LONG_WORK, "and nothing is lost by it");
 	buffer_end(fd, &buf);
 }
 
@@ -106,7 +140,7 @@ static void test_poll(int fd)
 	is(poll(&pfd, 1, 0), 0, "poll: nothing to reap");
 	if (submit(fd, &sqe, 1) != 1)
 		bail("submit");
-	is(poll(&pfd, 1, 10000), 1, "poll wakes at a completion");
+	is(poll(&pfd, 1, 150000), 1, "poll wakes at a completion");
 	ok(pfd.revents == POLLIN, "with POLLIN alone");
 	is(poll(&pfd, 1, 0), 1, "it stays until it is reaped");
 	is((int)drain(fd), 1, "which is once");
@@ -285,12 +319,12 @@ uint32_t settled_buffers(int fd, uint32_t want)
 static void busy_then(bool die)
 {
 	int fd = open_device();
-	struct buffer buf = buffer_new(fd, LONG_ELEMENTS * 4);
+	struct buffer buf = buffer_new(fd, LONG_OCTETS);
 	uint32_t pinned;
 
 	if (buffer_register(fd, malloc(100000), 100000, 0, &pinned))
 		_exit(1);
-	submit_long(fd, buf.handle);
+	submit_long(fd, buf.handle, 0);
 	if (die)
 		raise(SIGKILL);
 	munmap(buf.ptr, buf.size);

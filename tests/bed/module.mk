@@ -31,8 +31,14 @@ $(B)/test/bed/keep: $(B)/obj/tests/bed/keep.o $(LIBVGPUFRONT_A)
 
 ALL += $(B)/test/bed/compute $(B)/test/bed/load $(B)/test/bed/keep
 
+# Not a program: a part of the HVM guests' kernel image, loaded at 1 MiB.
+$(B)/obj/tests/bed/hvm_boot.bin: tests/bed/hvm_boot.S
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  LINK    $@")
+	$(Q)$(CC) -nostdlib -static -Wl,-Ttext=0x100000,--oformat=binary,--build-id=none -o $@ $<
+
 ifeq ($(HAVE_XEN),y)
-ALL += $(BED_TOOLS)
+ALL += $(BED_TOOLS) $(B)/obj/tests/bed/hvm_boot.bin
 endif
 
 # What the image takes the product from: an installation, made anew each time.

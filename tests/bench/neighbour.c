@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* A player that is told something has taken it in by then. */
-#define TAKE_MS 20000
+#define TAKE_MS 60000
 
 /* The driver compiles it, for both sides alike. */
 #define FMA(x) "	fma.rn.f32 " x ", " x ", %x, %y;\n"
@@ -175,6 +175,21 @@ static bool snapshot(const struct play *p, uint64_t done[2], uint64_t used[2],
 	return true;
 }
 
+/*
+ * Who works has had something done that it began since then; on a machine that is
+ * busy with other things that may take longer than is looked.
+ */
+static void await_progress(const struct play *p, const struct share_row *row,
+			   const uint64_t done[2])
+{
+	for (int i = 0; i < 2; i++)
+		for (int ms = 0; row->weight[i] && ms < TAKE_MS &&
+				 p->player[i]->done - done[i] <=
+					 neighbour_kinds[row->kind].depth;
+		     ms++)
+			usleep(1000);
+}
+
 /* Players work already. */
 static bool observe(const struct play *p, struct share_row *row)
 {
@@ -184,8 +199,10 @@ static bool observe(const struct play *p, struct share_row *row)
 	for (int end = 0; end < 2; end++) {
 		if (!snapshot(p, done[end], used[end], &at[end]))
 			return false;
-		if (!end)
-			usleep(p->plan->observe_us);
+		if (end)
+			break;
+		usleep(p->plan->observe_us);
+		await_progress(p, row, done[0]);
 	}
 	row->elapsed_ns = at[1] - at[0];
 	row->charged = p->used;

@@ -9,7 +9,7 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 . tests/harness/tap.sh
 
-check 'a quick run on the cpu engine' "$(timeout 300 "$bench" --quick \
+check 'a quick run on the cpu engine' "$(timeout 900 "$bench" --quick \
 	--engine cpu --json "$dir/json" 2>&1 >"$dir/table" || echo "exit status $?")"
 
 check 'JSON: all rows, exact sums, no system call of a polling front' "$(python3 - "$dir/json" <<'PYTHON' 2>&1

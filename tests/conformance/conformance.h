@@ -23,6 +23,7 @@ struct run {
 	bool quick;			/* under a sanitizer: small and few */
 	bool huge;			/* gigabytes */
 	bool fault;			/* only what a GPU does not survive */
+	bool again;			/* what fails will be tried with more time */
 	char wrong[512];		/* of the case that runs; "" is right */
 };
 
@@ -179,9 +180,10 @@ extern const struct conformance_case module_cases[];
 extern const struct conformance_case launch_cases[];
 extern const struct conformance_case no_module_cases[];
 extern const struct conformance_case life_cases[];
-/* Each the last of a process with a GPU; limit_cases with max_job_ns 200 ms. */
+/* Each the last of a process with a GPU; the latter with a max_job_ns. */
 extern const struct conformance_case fault_cases[];
 extern const struct conformance_case launch_fault_cases[];
+extern const struct conformance_case within_cases[];
 extern const struct conformance_case limit_cases[];
 
 #endif /* VGPU_TESTS_CONFORMANCE_H */

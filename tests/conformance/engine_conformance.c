@@ -23,6 +23,14 @@ struct tally {
 
 static struct tally *tally;
 
+/*
+ * Of a process with a time limit that its work keeps, on a machine that is busy
+ * with other things: it does not count, and is tried once more, with more time.
+ */
+#define AGAIN		77
+#define LIMIT_NS	UINT64_C(200000000)
+#define LIMIT_MOST_NS	UINT64_C(20000000000)
+
 static void tap(bool ok, const char *label, const char *name, const char *wrong)
 {
 	tally->tests++;
@@ -53,6 +61,8 @@ static void run_cases(struct run *r, const struct conformance_case *cases)
 		}
 		r->wrong[0] = '\0';
 		cases->run(r);
+		if (r->wrong[0] && r->again)
+			_exit(AGAIN);
 		tap(!r->wrong[0], r->label, cases->name, r->wrong);
 	}
 }
@@ -62,6 +72,8 @@ static bool open_or_tell(struct run *r, bool asked_for)
 	char why[VGPU_ENGINE_WHY] = "";
 
 	r->eng = vgpu_engine_open(r->engine, &r->cfg, why);
+	if (!r->eng && r->again)
+		_exit(AGAIN);
 	if (!r->eng && asked_for)
 		tap(false, r->label, "opens", why);
 	else if (!r->eng)
@@ -105,49 +117,80 @@ static void run_engine(struct run *r, bool asked_for)
 struct fatal {
 	const char *name;
 	const struct conformance_case *cases;
-	uint64_t max_job_ns;
-	bool modules;
+	bool modules, limit;
 };
 
 static const struct fatal fatal[] = {
-	{ "fault", fault_cases, 0, false },
-	{ "launch that faults", launch_fault_cases, 0, true },
-	{ "time limit", limit_cases, UINT64_C(200000000), true },
+	{ "fault", fault_cases, false, false },
+	{ "launch that faults", launch_fault_cases, true, false },
+	{ "within a time limit", within_cases, true, true },
+	{ "time limit", limit_cases, true, true },
 };
 
-static void run_fatal(struct run *r, const struct fatal *f, bool asked_for)
+static void run_fatal(struct run *r, const struct fatal *f, uint64_t limit_ns,
+		      bool asked_for)
 {
 	uint64_t start;
 
-	r->cfg.max_job_ns = f->max_job_ns;
+	if (f->limit)
+		r->cfg.max_job_ns = limit_ns;
+	r->again = f->limit && limit_ns < LIMIT_MOST_NS;
 	if (!open_or_tell(r, asked_for))
 		return;
 	if (f->modules && !has_modules(r)) {
 		skip(r->label, f->name, "has no modules");
-	} else if (f->max_job_ns && r->remote) {
+	} else if (f->limit && r->remote) {
 		skip(r->label, f->name, "is set at the far end");
 	} else {
 		run_cases(r, f->cases);
 	}
 	start = now_ns();
 	vgpu_engine_close(r->eng);
-	tap(now_ns() - start < UINT64_C(5000000000), r->label,
-	    "closes after it", "took more than five seconds");
+	tap(now_ns() - start < UINT64_C(60000000000), r->label,
+	    "closes after it", "took more than a minute");
 }
 
-/* Each in a process that begins with the GPU, and is ended if it hangs. */
+/*
+ * In a process that begins with the GPU, and is ended if it hangs. Returns how it
+ * ended, as waitpid() has it, or -1.
+ */
+static int try_fatal(struct run *r, const struct fatal *f, uint64_t limit_ns,
+		     bool asked_for)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(600);
+		run_fatal(r, f, limit_ns, asked_for);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	return status;
+}
+
+/* Or a watchdog has ended it, whose time is a limit, too. */
+static bool try_again(const struct fatal *f, uint64_t limit_ns, int status)
+{
+	return f->limit && limit_ns < LIMIT_MOST_NS && WIFEXITED(status) &&
+	       (WEXITSTATUS(status) == AGAIN ||
+		WEXITSTATUS(status) == EXIT_FAILURE);
+}
+
 static void run_fatals(struct run *r, bool asked_for)
 {
 	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
-		int status = 0;
-		pid_t pid = fork();
+		uint64_t limit_ns = LIMIT_NS;
+		int status, told;
 
-		if (pid == 0) {
-			alarm(180);
-			run_fatal(r, &fatal[i], asked_for);
-			_exit(0);
-		}
-		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		do {
+			told = tally->tests;
+			status = try_fatal(r, &fatal[i], limit_ns, asked_for);
+			limit_ns *= 5;
+		} while (told == tally->tests &&
+			 try_again(&fatal[i], limit_ns / 5, status));
+		if (status)
 			tap(false, r->label, fatal[i].name,
 			    WIFSIGNALED(status) ?
 			    strsignal(WTERMSIG(status)) : "its process failed");

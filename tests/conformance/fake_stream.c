@@ -121,7 +121,7 @@ static int run_kernel(const struct work *w)
 
 static void perform(const struct work *w)
 {
-	const struct timespec slice = { 0, 5000000 }, grace = { 0, 20000000 };
+	const struct timespec slice = { 0, 5000000 };
 
 	if (w->type == FREE)
 		fake_free(w->dst);
@@ -129,11 +129,8 @@ static void perform(const struct work *w)
 		return;
 	if (w->late)
 		nanosleep(&slice, NULL);
-	if (w->type <= KERNEL && !run_kernel(w)) {
-		/* Others are quick: what they were given before is done. */
-		nanosleep(&grace, NULL);
+	if (w->type <= KERNEL && !run_kernel(w))
 		atomic_store(&fake_sticky, CUDA_ERROR_ILLEGAL_ADDRESS);
-	}
 	if (w->type == COPY && !w->drop)
 		memmove(w->dst, w->src[0], w->len);
 	else if (w->type == SET)

@@ -24,7 +24,7 @@ ok() {
 # A line of a growing file that matches, awaited. The file has to be there: who
 # writes it may not have made it yet, and tail does not wait for that.
 await() {
-	timeout 30 tail -n +1 -f --pid=$$ "$1" 2>/dev/null | grep -m 1 "$2"
+	timeout 120 tail -n +1 -f --pid=$$ "$1" 2>/dev/null | grep -m 1 "$2"
 }
 
 # Two wires: a device has one client, and the test opens a second engine.

@@ -5,6 +5,10 @@
  * Owns the table of what is in flight and the turn to wait for the event. Runs
  * in whatever thread is in a call, with the lock but for the wait itself. What
  * the module does in its interrupt is dev_drain() here.
+ *
+ * While a thread listens the responses are its alone. Another one that took them
+ * before the backend has looked for whom to notify would keep the event from it,
+ * and it would sleep on.
  */
 #include "device_internal.h"
 
@@ -102,7 +106,7 @@ void dev_drain(void)
 	struct vgpu_response rsp;
 	int n;
 
-	if (vdev.lost)
+	if (vdev.lost || vdev.listening)
 		return;
 	while ((n = front_get(vdev.f, &rsp)) > 0)
 		complete_one(&rsp);
@@ -112,7 +116,7 @@ void dev_drain(void)
 
 void dev_arm(void)
 {
-	if (vdev.spin)
+	if (vdev.spin || vdev.listening)
 		return;
 	do
 		dev_drain();

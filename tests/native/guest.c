@@ -81,6 +81,11 @@ pid_t guest_worker(void)
 	return world_count(&world, DOMAIN).mapper;
 }
 
+void guest_freeze_worker(void)
+{
+	world_freeze(guest_worker());
+}
+
 unsigned int guest_mapped(void)
 {
 	return world_count(&world, DOMAIN).mapped;

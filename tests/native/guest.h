@@ -35,6 +35,8 @@ bool guest_end(void);
 const char *guest_engine(void);
 /* The worker's process. */
 pid_t guest_worker(void);
+/* It answers nothing any more. */
+void guest_freeze_worker(void);
 /* What the backend has of the guest: pages mapped, and not unmapped. */
 unsigned int guest_mapped(void);
 /* From the backend's statistics, asked for now: a number, or a quoted text. */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define MAX_GRANTS 32768
-#define LIMIT_S 300
+#define LIMIT_S 1200
 
 struct vgpu_device *dev;
 

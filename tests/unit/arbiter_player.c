@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 const struct sched_params patient = {
-	.slice_ns = 1000 * MS, .min_run_ns = MS / 2, .grace_ns = 2 * MS};
+	.slice_ns = HOUR, .min_run_ns = MS / 2, .grace_ns = 2 * MS};
 const struct sched_params brisk = {
 	.slice_ns = 2 * MS, .min_run_ns = MS / 2, .grace_ns = 2 * MS};
 

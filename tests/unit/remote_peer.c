@@ -230,7 +230,7 @@ void peer_welcome(int fd, const char *name)
 	peer_welcome_as(fd, "cpu", name);
 }
 
-void peer_welcome_as(int fd, const char *engine, const char *name)
+bool peer_try_welcome(int fd, const char *engine, const char *name)
 {
 	struct remote_welcome w = {
 		.version = REMOTE_VERSION,
@@ -240,18 +240,28 @@ void peer_welcome_as(int fd, const char *engine, const char *name)
 		.builtins = "vector-add",
 	};
 	struct peer_frame *f = malloc(sizeof(*f));
+	bool ok;
 
 	if (strcmp(engine, "cpu"))
 		w.capabilities |= REMOTE_CAP_MODULES;
 	strcpy(w.engine, engine);
 	strcpy(w.gpu_name, name);
-	peer_must(peer_get(fd, f), "the end came before HELLO");
-	peer_must(f->h.type == REMOTE_HELLO, "no HELLO");
-	memcpy(w.nonce, f->body, REMOTE_NONCE);
-	peer_session(fd, f->body);
-	peer_make(f, REMOTE_WELCOME, 0, &w, sizeof(w));
-	peer_put(fd, f);
+	ok = peer_get(fd, f);
+	if (ok) {
+		peer_must(f->h.type == REMOTE_HELLO, "no HELLO");
+		memcpy(w.nonce, f->body, REMOTE_NONCE);
+		peer_session(fd, f->body);
+		peer_make(f, REMOTE_WELCOME, 0, &w, sizeof(w));
+		ok = peer_send(fd, f, peer_octets(f), 0);
+	}
 	free(f);
+	return ok;
+}
+
+void peer_welcome_as(int fd, const char *engine, const char *name)
+{
+	peer_must(peer_try_welcome(fd, engine, name),
+		  "the end came before WELCOME");
 }
 
 bool peer_next_job(int fd, struct peer_frame *job)

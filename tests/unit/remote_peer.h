@@ -18,7 +18,7 @@
 #include "../../cuda/remote_proto.h"
 #include "../../cuda/wire.h"
 
-#define PEER_MS 20000
+#define PEER_MS 60000
 
 /* Ends the program unless good. On threads where cmocka's asserts must not be. */
 void peer_must(bool good, const char *what);
@@ -73,6 +73,8 @@ void peer_begin(int fd, uint8_t nonce);
  */
 void peer_welcome(int fd, const char *name);
 void peer_welcome_as(int fd, const char *engine, const char *name);
+/* The same. False: the client does not wait any longer. */
+bool peer_try_welcome(int fd, const char *engine, const char *name);
 /*
  * Server: reads a JOB, past PINGs, which it answers, and FREEs; makes the DONE
  * that answers an add, added up.

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "../../backend/log.h"
+#include "../../cuda/engine_remote.h"
 
 const struct remote_times quick = {
 	.hello = 300,
@@ -17,17 +18,17 @@ const struct remote_times quick = {
 	.silence = 200,
 	.retry = 5,
 	.retry_max = 40,
-	.give_up = 10000,
+	.give_up = 700,
 };
 
 const struct remote_times patient = {
-	.hello = 300,
-	.hold = 1500,
+	.hello = 10 * PEER_MS,
+	.hold = 10 * PEER_MS,
 	.ping = 10 * PEER_MS,
 	.silence = 10 * PEER_MS,
 	.retry = 5,
 	.retry_max = 40,
-	.give_up = 10000,
+	.give_up = 10 * PEER_MS,
 };
 
 static char dir[] = "/tmp/vgpu-remote-XXXXXX";
@@ -39,16 +40,20 @@ unsigned int nr_connections;
 
 static pthread_t thread;
 static int listener;
+static _Atomic bool ending;
+static struct remote_engine *opened;
 
 void run_script(void *(*script)(void *), void *arg)
 {
 	nr_connections = peer_frees = 0;
+	ending = false;
 	listener = peer_listen(path);
 	assert_int_equal(pthread_create(&thread, NULL, script, arg), 0);
 }
 
 void end_script(void)
 {
+	ending = true;
 	pthread_join(thread, NULL);
 	close(listener);
 	unlink(path);
@@ -66,7 +71,10 @@ bool is_client(void)
 {
 	struct pollfd pfd = {.fd = listener, .events = POLLIN};
 
-	return poll(&pfd, 1, 1000) == 1;
+	while (!poll(&pfd, 1, 20))
+		if (ending)
+			return false;
+	return true;
 }
 
 void await_end(int fd)
@@ -102,13 +110,19 @@ struct vgpu_engine *open_quick(const struct remote_times *times)
 	eng = remote_open(address, times, why);
 	if (!eng)
 		fail_msg("%s", why);
+	opened = (struct remote_engine *)eng;
 	return eng;
 }
 
-void expect_refused(const char *text)
+void change_times(const struct remote_times *times)
+{
+	opened->times = *times;
+}
+
+void expect_refused(const struct remote_times *times, const char *text)
 {
 	why[0] = '\0';
-	assert_null(remote_open(address, &quick, why));
+	assert_null(remote_open(address, times, why));
 	if (!strstr(why, text) || !strstr(why, address))
 		fail_msg("the reason is \"%s\", not \"%s\"", why, text);
 }

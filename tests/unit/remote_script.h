@@ -32,8 +32,12 @@
 /* On a script's thread. */
 #define NEED(cond) peer_must(cond, #cond)
 
+/* For far ends that say nothing. */
 extern const struct remote_times quick;
-/* Lies are to be found out as such, not by the silence after them. */
+/*
+ * For all others: lies are to be found out as such, not by the silence after them;
+ * and honest ones may stand still for as long as a busy machine lets them.
+ */
 extern const struct remote_times patient;
 
 /* Where the test's far ends are. */
@@ -47,7 +51,7 @@ extern unsigned int nr_connections;
 void run_script(void *(*script)(void *), void *arg);
 void end_script(void);
 int next_client(void);
-/* Is there one within a second? */
+/* Is there one before the test ends its script? */
 bool is_client(void);
 /* Reads until the client is gone. */
 void await_end(int fd);
@@ -70,7 +74,9 @@ static inline uint64_t now_ms(void)
 }
 
 struct vgpu_engine *open_quick(const struct remote_times *times);
-void expect_refused(const char *text);
+/* From now on those are the times of the engine that was opened last. */
+void change_times(const struct remote_times *times);
+void expect_refused(const struct remote_times *times, const char *text);
 
 /* A job that counts how often it came back. */
 struct tried {

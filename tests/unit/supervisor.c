@@ -9,11 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
 
 /* ---- doubles ---------------------------------------------------------- */
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+/* Time stands still: what is paced, or late, is so however long a test takes. */
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	(void)id;
+	*ts = (struct timespec){.tv_sec = 100000};
+	return 0;
+}
 
 struct fake_worker worker;
 struct fake_share share;

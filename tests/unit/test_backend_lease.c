@@ -34,14 +34,14 @@
 
 /* How often the GPU changes hands. */
 #ifndef GRANTS
-#define GRANTS 20000
+#define GRANTS 4000
 #endif
 
 #define WORKERS 2
 #define BURST 8
 
 /* A wake-up that takes longer is lost. */
-#define LOST_MS 20000
+#define LOST_MS 60000
 
 /*
  * @eng: the first member, as the engine's are

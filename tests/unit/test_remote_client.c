@@ -12,11 +12,11 @@ static void test_nobody(void **state)
 {
 	(void)state;
 	unlink(path);
-	expect_refused("connect: No such file or directory");
+	expect_refused(&patient, "connect: No such file or directory");
 	close(peer_listen(path));
-	expect_refused("connect: Connection refused");
+	expect_refused(&patient, "connect: Connection refused");
 	unlink(path);
-	assert_null(remote_open("tcp:127.0.0.1:1", &quick, why));
+	assert_null(remote_open("tcp:127.0.0.1:1", &patient, why));
 	assert_non_null(strstr(why, "connect: Connection refused"));
 	assert_null(remote_open("/dev/null", &quick, why));
 	assert_non_null(strstr(why, "/dev/null"));
@@ -28,8 +28,15 @@ static void test_nobody(void **state)
 	assert_non_null(strstr(why, "an address is"));
 }
 
-/* First words of far ends that are none, and what is said of them. */
+/* WELCOME is not awaited for long, the first sign is. */
+static const struct remote_times held = {.hello = 10 * PEER_MS, .hold = 1500};
+
+/*
+ * First words of far ends that are none, and what is said of them; by default at
+ * once, and not when anything has been waited for.
+ */
 static struct {
+	const struct remote_times *times;
 	const char *text;
 	unsigned int type;
 	size_t len;
@@ -99,44 +106,43 @@ static void test_first_words(void **state)
 		.engine = "evil\nlevel=info",
 	};
 	static const typeof(*first_words) table[] = {
-		{NULL, 0, 0, NULL, "no answer in 300 ms"},
-		{"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", 0, 0, NULL,
+		{&quick, NULL, 0, 0, NULL, "no answer in 300 ms"},
+		{NULL, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", 0, 0, NULL,
 		 "not a vgpu-engined"},
-		{"HTTP/1.1 400 Bad Request\r\n\r\n", 0, 0, NULL,
+		{NULL, "HTTP/1.1 400 Bad Request\r\n\r\n", 0, 0, NULL,
 		 "not a vgpu-engined"},
-		{"", 0, 0, NULL, "closed"},
-		{NULL, REMOTE_REFUSED, 280, &version,
+		{NULL, "", 0, 0, NULL, "closed"},
+		{NULL, NULL, REMOTE_REFUSED, 280, &version,
 		 "vgpu-engined speaks version 7 there, this program version 2"},
-		{NULL, REMOTE_WELCOME, 944, &newer,
+		{NULL, NULL, REMOTE_WELCOME, 944, &newer,
 		 "vgpu-engined speaks version 9 there, this program version 2"},
-		{NULL, REMOTE_REFUSED, 280, &full, "refused: full up"},
-		{NULL, REMOTE_REFUSED, 280, &rude, "a text that is none"},
-		{NULL, REMOTE_WELCOME, 944, &no_window, "out of range"},
-		{NULL, REMOTE_WELCOME, 944, &huge_window, "out of range"},
-		{NULL, REMOTE_WELCOME, 944, &useless, "no built-in kernels"},
-		{NULL, REMOTE_WELCOME, 944, &no_text, "a text that is none"},
-		{NULL, REMOTE_WELCOME, 944, NULL, "somebody else"},
-		{NULL, REMOTE_WELCOME, 943, NULL, "not a vgpu-engined"},
-		{NULL, REMOTE_PONG, 0, NULL, "not a vgpu-engined"},
-		{NULL, REMOTE_HOLD, 16, &full, "took longer than 1500 ms"},
+		{NULL, NULL, REMOTE_REFUSED, 280, &full, "refused: full up"},
+		{NULL, NULL, REMOTE_REFUSED, 280, &rude, "a text that is none"},
+		{NULL, NULL, REMOTE_WELCOME, 944, &no_window, "out of range"},
+		{NULL, NULL, REMOTE_WELCOME, 944, &huge_window, "out of range"},
+		{NULL, NULL, REMOTE_WELCOME, 944, &useless, "no built-in kernels"},
+		{NULL, NULL, REMOTE_WELCOME, 944, &no_text, "a text that is none"},
+		{NULL, NULL, REMOTE_WELCOME, 944, NULL, "somebody else"},
+		{NULL, NULL, REMOTE_WELCOME, 943, NULL, "not a vgpu-engined"},
+		{NULL, NULL, REMOTE_PONG, 0, NULL, "not a vgpu-engined"},
+		{&held, NULL, REMOTE_HOLD, 16, &full, "took longer than 1500 ms"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		uint64_t start = now_ms();
-
 		first_words = (const void *)&table[i];
 		run_script(say_first_words, NULL);
-		expect_refused(table[i].says);
-		assert_true(now_ms() - start < 5000);
+		expect_refused(table[i].times ? table[i].times : &patient,
+			       table[i].says);
 		end_script();
 	}
 }
 
-/* A WELCOME that takes longer than the first sign may. */
+/* A WELCOME that takes longer than the first sign may, so many ms. */
 static void *serve_late(void *arg)
 {
-	const struct timespec wait = {.tv_nsec = 700000000};
+	const unsigned int *hello = arg;
+	const uint64_t end = now_ms() + 2 * *hello;
 	struct remote_welcome w = {
 		.version = REMOTE_VERSION,
 		.window = 1,
@@ -144,27 +150,39 @@ static void *serve_late(void *arg)
 		.engine = "cpu",
 	};
 	int fd = next_client();
+	struct pollfd pfd = {.fd = fd, .events = 0};
 
-	(void)arg;
 	NEED(peer_get(fd, &job_frame));
 	memcpy(w.nonce, job_frame.body, REMOTE_NONCE);
 	peer_make(&job_frame, REMOTE_HOLD, 0, w.nonce, REMOTE_NONCE);
-	peer_put(fd, &job_frame);
-	nanosleep(&wait, NULL);
+	peer_send(fd, &job_frame, peer_octets(&job_frame), 0);
+	/* It is waited for, unless the client goes. */
+	while (now_ms() < end && !poll(&pfd, 1, (int)(end - now_ms())))
+		;
 	peer_make(&job_frame, REMOTE_WELCOME, 0, &w, sizeof(w));
-	peer_put(fd, &job_frame);
+	peer_send(fd, &job_frame, peer_octets(&job_frame), 0);
 	await_end(fd);
 	return NULL;
 }
 
 static void test_hold(void **state)
 {
+	struct remote_times times = patient;
 	struct vgpu_engine_info info;
 	struct vgpu_engine *eng;
 
 	(void)state;
-	run_script(serve_late, NULL);
-	eng = open_quick(&quick);
+	times.hello = 300;
+	run_script(serve_late, &times.hello);
+	/* On a busy machine the first sign may come late, too: once more. */
+	while (!(eng = remote_open(address, &times, why)) &&
+	       times.hello < PEER_MS / 4) {
+		assert_non_null(strstr(why, "no answer in"));
+		end_script();
+		times.hello *= 4;
+		run_script(serve_late, &times.hello);
+	}
+	assert_non_null(eng);
 	/* It answers no INFO, and was never asked. */
 	vgpu_engine_info(eng, &info);
 	assert_int_equal(info.mem_total, 0);
@@ -193,7 +211,7 @@ static void test_hold_again(void **state)
 {
 	(void)state;
 	run_script(serve_holding, NULL);
-	expect_refused("HOLD again");
+	expect_refused(&patient, "HOLD again");
 	end_script();
 }
 
@@ -208,7 +226,7 @@ static void test_dribble(void **state)
 {
 	(void)state;
 	run_script(serve_dribbling, NULL);
-	expect_add(&quick, 40000, VGPU_RSP_OK);
+	expect_add(&patient, 40000, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 1);
 }
@@ -255,13 +273,13 @@ static void test_line(void **state)
 		_exit(0);
 	}
 	/* On a device nobody can be told from one who is gone for long. */
-	eng = remote_open(name, &quick, why);
+	eng = remote_open(name, &patient, why);
 	if (!eng)
 		fail_msg("%s", why);
 	vgpu_engine_facts(eng, &facts);
 	assert_string_equal(facts.gpu_name, "At the end of a line");
 	assert_non_null(strstr(facts.tuning, name));
-	assert_null(remote_open(name, &quick, why));
+	assert_null(remote_open(name, &patient, why));
 	assert_non_null(strstr(why, "in use"));
 	vgpu_engine_close(eng);
 	kill(pid, SIGKILL);

@@ -78,13 +78,14 @@ static void test_greedy(void **state)
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	/* As much as it takes, which is not all. */
 	while (sent < JOBS) {
+		int wait_ms = sent < ENGINED_WINDOW ? PEER_MS : 300;
 		struct pollfd pfd = {.fd = fd, .events = POLLOUT};
 		ssize_t n;
 
 		peer_make_add(&g, (uint64_t)sent, 0, a, b, 32768);
 		peer_mark(fd, &g);
 		n = write(fd, (char *)&g + at, peer_octets(&g) - at);
-		if (n < 0 && poll(&pfd, 1, 300) == 0)
+		if (n < 0 && poll(&pfd, 1, wait_ms) == 0)
 			break;
 		at += n > 0 ? (size_t)n : 0;
 		if (at == peer_octets(&g)) {

@@ -7,3 +7,4 @@ set -u
 
 test_begin "$1"
 . "/bed/t/$1.sh"
+whole=1

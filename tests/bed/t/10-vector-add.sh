@@ -53,5 +53,5 @@ for type in pv pvh; do
 done
 
 guest_stop pv pvh
-is "$(xenstore-list /local/domain/0/backend/vgpu 2>/dev/null)" '' 'no backend node stays when the guests are gone'
+wait_for 10 '[ -z "$(xenstore-list /local/domain/0/backend/vgpu 2>/dev/null)" ]' 'no backend node stays when the guests are gone'
 no_leaks

@@ -7,7 +7,7 @@
 
 # The xenbus core holds a reference to the module of a bound device.
 unload='echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront'
-busy='vgpu-vector-add -n 200000 -r 100000'
+busy='vgpu-vector-add -n 200000 -r 4000000000'
 
 # lost JOB WHAT: the busy program ended, with an error that says so
 lost() {
@@ -26,7 +26,7 @@ busy_start() {
 }
 
 guest_requests() {
-	guest-exec -t 20 "$1" "awk '\$1 == \"responses\" { print \$2 }' /sys/kernel/debug/vgpufront/0/status" 2>/dev/null
+	guest-exec -t $((20 * patience)) "$1" "awk '\$1 == \"responses\" { print \$2 }' /sys/kernel/debug/vgpufront/0/status" 2>/dev/null
 }
 
 works() {
@@ -39,22 +39,24 @@ for type in pv pvh; do
 	guest_start $g $type 192 'vgpu = [ "" ]'
 	guest $g 'modprobe vgpufront'
 	xs_wait 20 "$(fe $g)/state" '^4$' "$type: connected"
-	idle=$(grants_mapped $g)
+	idle=$(idle_grants $g)
 
 	guest $g 'rmmod vgpufront'
 	fails "$type: a module in use can not be unloaded"
 	i=0 good=0
 	while [ $i -lt 10 ]; do
 		guest $g "$unload && modprobe vgpufront" && good=$((good + 1))
-		await 20 xs "$(fe $g)/state" '^4$' >/dev/null || break
+		await $((20 * patience)) xs "$(fe $g)/state" '^4$' >/dev/null || break
 		i=$((i + 1))
 	done
 	is "$good:$i" 10:10 "$type: the module is unloaded and loaded ten times"
 	works $g "$type: and works after that"
-	is "$(grants_mapped $g)" "$idle" "$type: as many grants are mapped as before"
+	is "$(idle_grants $g)" "$idle" "$type: as many grants are mapped as before"
 
 	dom0 "vgpuctl detach $g"
 	succeeds "$type: detach while idle"
+	guest $g 'while [ -e /dev/vgpufront ]; do sleep 0.1; done'
+	succeeds "$type: its file goes"
 	guest $g 'vgpu-vector-add -n 10'
 	fails "$type: without a device, a program fails"
 	guest $g vgpu-smi
@@ -85,15 +87,15 @@ for type in pv pvh; do
 	daemon_stop
 	is "$rc" 0 "$type: vgpubackd ends cleanly on SIGTERM while busy"
 	lost daemon$g "$type, daemon stopped"
-	dom0 'pidof vgpu-worker'
-	fails "$type: no worker survives its daemon"
+	wait_for 10 '! pidof vgpu-worker' "$type: no worker survives its daemon"
 	daemon_start
 	xs_wait 20 "$(fe $g)/state" '^4$' "$type: connected to the new daemon"
 	works $g "$type: works with the new daemon"
 
 	busy_start destroy$g $g
+	nodes=/local/domain/0/backend/vgpu/$(domid $g)
 	guest_stop $g
 	job_wait destroy$g
 	wait_for 10 "! xl list | grep -q -e '$g' -e '(null)'" "$type: destroyed while busy, and no zombie"
-	is "$(xenstore-list /local/domain/0/backend/vgpu 2>/dev/null)" '' "$type: no backend node stays"
+	xs_gone 10 "$nodes" "$type: no backend node stays"
 done

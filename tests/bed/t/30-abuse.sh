@@ -9,10 +9,10 @@ for type in pv pvh; do
 	guest_start $type $type 256 'vgpu = [ "" ]'
 	guest $type 'modprobe vgpufront'
 	xs_wait 20 "$(fe $type)/state" '^4$' "$type: connected"
-	idle=$(grants_mapped $type)
+	idle=$(idle_grants $type)
 	TIMEOUT=120 guest $type /usr/lib/bed/lib_abuse
 	relay "$type"
-	is "$(grants_mapped $type)" "$idle" "$type: as many grants are mapped as before"
+	is "$(idle_grants $type)" "$idle" "$type: as many grants are mapped as before"
 	guest $type 'vgpu-vector-add -n 1024'
 	see 'Vector add PASSED: 1024 elements, 0 errors' "$type: and the device works"
 	guest $type 'echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront'

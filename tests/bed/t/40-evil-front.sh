@@ -41,5 +41,5 @@ see 'Vector add PASSED: 1024 elements, 0 errors' 'the other guest is still serve
 ok '[ "$(grep -c "event=offered domid=$(domid good) " "$DAEMON_LOG")" = 1 ]' 'and never was interrupted'
 daemon_says 5 'refused.*ring-ref is missing' 'the log says what was refused'
 guest_stop evil good
-xs_gone 20 /local/domain/0/backend/vgpu/1 'no backend node of a guest stays'
+wait_for 20 '[ -z "$(xenstore-list /local/domain/0/backend/vgpu 2>/dev/null)" ]' 'no backend node of a guest stays'
 no_leaks

@@ -43,7 +43,7 @@ in_flight() {
 	done
 }
 
-sums_done() { guest-exec -t 10 "$1" 'grep -c PASSED /tmp/busy'; }
+sums_done() { guest-exec -t $((10 * patience)) "$1" 'grep -c PASSED /tmp/busy'; }
 
 # survived N WHAT: after that the workers have connected again, which makes N
 # times in all, at least, and the programs that were in flight have noticed nothing
@@ -107,9 +107,9 @@ for g in pv pvh; do
 done
 
 dom0 "kill -USR1 $(daemon_pid)"
-daemon_says 5 'event=stats' 'vgpubackd logs statistics'
+wait_for 10 "[ \$(grep -c event=stats $DAEMON_LOG) = 2 ]" 'vgpubackd logs statistics of both devices'
 dom0 "grep event=stats $DAEMON_LOG"
-is "$(echo "$out" | grep -cE ' by_path="?remote:[0-9]+"? ')" 2 'both devices: all work took the path "remote"'
+is "$(echo "$out" | grep -cE ' by_path="?remote:[0-9]+"? ')" 2 'all work of both took the path "remote"'
 guest_stop pv pvh
 no_leaks 'the guests are gone and nothing is left behind in dom0'
 engined stop

@@ -7,8 +7,8 @@
 
 # What the module has counted: "requests notify_sent".
 counted() {
-	guest "$1" "awk '/^(requests|notify_sent) / { printf \"%s \", \$2 }' /sys/kernel/debug/vgpufront/0/status"
-	echo "$out"
+	guest-exec -t $((30 * patience)) "$1" \
+		"awk '/^(requests|notify_sent) / { printf \"%s \", \$2 }' /sys/kernel/debug/vgpufront/0/status"
 }
 
 for type in pv pvh; do
@@ -29,12 +29,12 @@ for type in pv pvh; do
 	ok "[ $(($3 - $1)) -ge 64 ] && [ $((($4 - $2) * 4)) -le $(($3 - $1)) ]" \
 		"$type: a batch of 64 does not cost a notification each"
 
-	guest_bg $type-hold $type '/usr/lib/bed/compute hold'
-	wait_for 20 "job_out $type-hold | grep -q holding" "$type: a program holds memory and keeps the device busy"
-	job_out $type-hold
+	guest_bg hold$type $type '/usr/lib/bed/compute hold'
+	file_wait 20 "$TMP/job.hold$type.out" holding "$type: a program holds memory and keeps the device busy"
 	guest $type 'vgpu-smi'
 	see '8 MiB|8.0 MiB|8388608' "$type: vgpu-smi shows how much"
-	guest $type 'killall -KILL compute && while pidof compute >/dev/null; do :; done'
+	guest $type 'killall -KILL compute'
+	job_wait hold$type
 	wait_for 20 "guest $type vgpu-smi && echo \"\$out\" | grep -Eq '(used|Used).* 0'" "$type: killed: nothing of it is left"
 	guest $type 'vgpu-vector-add -n 1024'
 	see 'Vector add PASSED: 1024 elements, 0 errors' "$type: and the device works"

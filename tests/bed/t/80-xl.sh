@@ -6,6 +6,11 @@
 
 . /bed/lib/xl.sh
 
+# quota NAME MIB WHAT: the guest is told so: its worker knows, too
+quota() {
+	wait_for 10 "guest $1 vgpu-smi >/dev/null; echo \"\$out\" | grep -q 'Quota *| $2 MiB'" "$3"
+}
+
 # --- created, rebooted, renamed ----------------------------------------------
 
 guest_start a pv 128 'vgpu = [ "gpu=0,weight=512,cap=50,mem=64M" ]'
@@ -42,20 +47,19 @@ daemon_says 5 "event=config domid=$(domid b) .*node=cap .*value=40" 'and cap'
 daemon_says 5 "event=config domid=$(domid b) .*node=mem .*value=33554432" 'and mem'
 is "$(xenstore-read "$(be b)/weight" "$(be b)/cap" "$(be b)/mem" | xargs)" '300 40 33554432' 'xenstore has them'
 recorded b 'mem=.*weight=300,cap=40' 'and they are remembered'
-guest b 'vgpu-smi'
-see 'Quota +[|] 32 MiB' 'the guest sees its quota'
+quota b 32 'the guest sees its quota'
 
 guest b '(load -n 1048576 >/tmp/load 2>&1; echo "status $?" >>/tmp/load) >/dev/null 2>&1 </dev/null &
 	until grep -q busy /tmp/load; do sleep 0.1; done'
 dom0 'vgpuctl set b mem=4M'
 succeeds 'mem below what is in use'
 daemon_says 5 "event=config domid=$(domid b) .*node=mem .*value=4194304" 'vgpubackd takes it'
+quota b 4 'the guest sees that'
 guest b 'vgpu-bandwidth -s 1M -r 1'
 see 'quota' 'no further memory is given'
 guest b 'killall -TERM load; until grep -q ^status /tmp/load; do sleep 0.1; done; cat /tmp/load'
 see '^PASSED: .* 0 errors' 'what was given stays, and works'
-guest b 'vgpu-bandwidth -s 1M -r 1'
-succeeds 'and there is room when it has been given back'
+wait_for 10 "guest b 'vgpu-bandwidth -s 1M -r 1'" 'and there is room when it has been given back'
 undisturbed b 'none of this disturbed the program that was at work'
 
 dom0 'vgpuctl set b weight=0'
@@ -111,17 +115,17 @@ busy c
 for what in damaged newer; do
 	cp $records "$TMP/records"
 	case $what in
-	damaged) sed -i 's/^device /device x/' $records ;;
-	newer) sed -i '1s/1$/2/' $records ;;
+	damaged) sed -i 's/^device /device x/' $records; why='2: .* is no UUID' ;;
+	newer) sed -i '1s/1$/2/' $records; why='1: is of version 2' ;;
 	esac
 	sum=$(md5sum $records)
 	dom0 'vgpuctl set c cap=10'
 	fails "state file $what: vgpuctl says so"
-	see "$records:" "state file $what: and where"
+	see "$records:$why" "state file $what: and where"
 	# A domain that comes makes vgpubackd look for it.
 	sed 's/"b"/"d"/' "$TMP/a.cfg" >"$TMP/d.cfg"
 	dom0 "xl create -p $TMP/d.cfg"
-	daemon_says 5 "level=(warn|error) .*$records" "state file $what: vgpubackd says so"
+	daemon_says 5 "level=(warn|error) .*$records:$why" "state file $what: vgpubackd says so"
 	guest_stop d
 	is "$(md5sum $records)" "$sum" "state file $what: it is not touched"
 	cp "$TMP/records" $records
@@ -141,8 +145,7 @@ dom0 "xenstore-chmod $(be e)/state n0 r$(domid e)"
 works e 'when it may again'
 dom0 "xenstore-rm $(be e)"
 xs_gone 10 "$(be e)/state" 'the backend directory is removed by hand'
-guest e 'vgpu-vector-add -n 10'
-fails 'that guest has no device'
+wait_for 10 "! guest e 'vgpu-vector-add -n 10'" 'that guest has no device'
 dom0 'vgpuctl detach e'
 dom0 'vgpuctl attach e'
 succeeds 'it can be attached again'

@@ -28,13 +28,11 @@ alive() {
 drop_lost() {
 	for g in $guests; do
 		! xl domid "$g" >/dev/null 2>&1 || continue
-		drain_xen
-		if ! grep -q "d$(of id "$g")v0 Triple fault" "$LOG/xen.log"; then
+		if ! expect_death "$(of id "$g")"; then
 			fail "guest $g is still there"
 			exit
 		fi
 		say "QEMU lost guest $g to a triple fault: on without it"
-		expect_log "^Xen: .*d$(of id "$g")v0 Triple fault"
 		guests=$(echo "$guests" | sed "s/ *$g */ /")
 	done
 }
@@ -91,29 +89,40 @@ measure() {
 	while IFS= read -r l; do say "$l"; done <"$TMP/table"
 }
 
-# shared LIMIT WHAT GUEST...: their shares are those of their weights, off by LIMIT
-# per mille at most. Where the machine outside stalls, whoever has the GPU has it
-# for long; it is charged for that, and others get theirs later: so the time that
-# is looked at grows where it was too short.
-shared() {
-	limit=$1 what=$2
+# windows CONDITION SECONDS GUEST...: measures until it holds, all the time since it
+# was called, which grows from SECONDS to 16 times as long. Where the machine
+# outside stalls, whoever has the GPU has it for long, or nobody has; who had it is
+# charged for that, and others get theirs later: so a short look proves nothing.
+windows() {
+	condition=$1 length=$2
+	seconds=$length next=$length
 	shift 2
-	window=1
 	# shellcheck disable=SC2046
 	used "$TMP/used.0" $(alive "$@")
 	while :; do
-		sleep 15
+		sleep "$next"
 		before=$guests
 		# shellcheck disable=SC2046
 		measure $(alive "$@")
 		drop_lost
 		if [ "$guests" != "$before" ]; then
+			next=$length seconds=$length
 			# shellcheck disable=SC2046
 			used "$TMP/used.0" $(alive "$@")
-		elif [ "$worst" -le "$limit" ] || [ $((window += 1)) -gt 3 ]; then
+		elif eval "$condition" || [ "$seconds" -ge $((16 * length)) ]; then
 			break
+		else
+			next=$seconds seconds=$((2 * seconds))
 		fi
 	done
+}
+
+# shared LIMIT WHAT GUEST...: their shares are those of their weights, off by LIMIT
+# per mille at most.
+shared() {
+	limit=$1 what=$2
+	shift 2
+	windows "[ \$worst -le $limit ] && [ \$busy -ge ${BUSY:-0} ]" 15 "$@"
 	ok "[ $worst -le $limit ]" "$what: $(alive "$@" | tr '\n' ' ')"
 }
 
@@ -144,11 +153,10 @@ load_stop() {
 	done
 }
 
-once='on_reboot = "destroy"' # a triple fault is one
 guest_create a pv 128 "$(line a)"
 guest_create d pv 128 "$(line d)"
-guest_start b pvh 128 "$(line b)" "$once" || exit
-guest_start c pvh 128 "$(line c)" "$once" || exit
+guest_start b pvh 128 "$(line b)" || exit
+guest_start c pvh 128 "$(line c)" || exit
 guest_start e pv 128 "$(line e)" || exit
 for g in $guests; do
 	guest_ready $g || exit
@@ -178,12 +186,16 @@ for g in $guests; do
 	is "$(job_out odd$g | grep -c ' 0 errors')" 8 "$g: sums of shared buffers"
 done
 ok '[ "$(alive b c)" ]' 'PV and PVH'
+[ "$(alive b c)" ] || {
+	[ $failed -gt 1 ] || : >"$LOG/lost-guest" # QEMU lost both: again
+	exit
+}
 
 say 'all of them always have work waiting: shares of the GPU'
 # shellcheck disable=SC2086
 load_start $guests
 # shellcheck disable=SC2086
-shared 50 'every share is within 5 % of what its weight says' $guests
+BUSY=900 shared 50 'every share is within 5 % of what its weight says' $guests
 ok "[ $busy -ge 900 ]" 'and the GPU was not idle between them'
 
 say 'a device is detached and attached while the others work'
@@ -206,12 +218,12 @@ guest a 'echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront &
 succeeds 'a: gives up its driver for a hostile one'
 TIMEOUT=200 guest_bg evil a 'while [ ! -e /tmp/stop ]; do evil_front -t 2 ring; done'
 TIMEOUT=120 guest_bg abuse c 'lib_abuse'
+file_wait 60 "$TMP/job.evil.out" '^ok ' 'a: attacks'
 shared 100 'no share of the others is off by more than 10 %' b d e
 # shellcheck disable=SC2046
 load_stop 'beside hostile guests' $(alive b d e)
 guest a 'touch /tmp/stop; killall -KILL evil_front'
 job_wait evil
-see '^ok ' 'a: has attacked'
 job_wait abuse
 drop_lost
 if [ "$(alive c)" ]; then
@@ -223,9 +235,8 @@ say 'a guest with a cap, alone'
 load_start d
 dom0 'vgpuctl set d cap=20'
 succeeds 'the cap is set while it works'
-used "$TMP/used.0" d
-sleep 10
-measure d
+daemon_says 10 "event=config domid=$id_d .*node=cap .*value=20" 'and taken'
+windows '[ $busy -ge 180 ] && [ $busy -le 220 ]' 10 d
 ok "[ $busy -ge 180 ] && [ $busy -le 220 ]" 'a cap of 20: it gets 20 % of the time, though nobody else wants any'
 load_stop 'with a cap' d
 
