@@ -41,7 +41,7 @@ for type in pv pvh; do
 
 	guest $type '/usr/lib/bed/example_saxpy'
 	status 77 "$type: an example with PTX of its own says that this engine runs none"
-	guest $type 'vgpu-bandwidth'
+	guest $type 'vgpu-bandwidth -s 64K,1M,16M'
 	succeeds "$type: bandwidth of copies, verified"
 	see 'cpu' "$type: and by which engine"
 done
