@@ -44,6 +44,8 @@ _Static_assert(VGPU_NODE_WEIGHT_MAX <= SCHED_MAX_WEIGHT &&
 		       VGPU_NODE_WEIGHT_MIN >= 1 &&
 		       VGPU_NODE_CAP_MAX <= SCHED_MAX_CAP,
 	       "what the schema lets through the scheduler takes");
+_Static_assert(VGPU_NODE_WEIGHT_DEFAULT == SCHED_WEIGHT,
+	       "a device without a weight has the scheduler's own");
 
 const char *config_node(enum config_key key)
 {

@@ -39,6 +39,33 @@ static const char *const keys[NR_KEYS] = {
 #define ALL_KEYS ((1u << NR_KEYS) - 1)
 #define LIVE_KEYS (1u << KEY_MEM | 1u << KEY_WEIGHT | 1u << KEY_CAP)
 
+/*
+ * The keys that are plain numbers: the schema's ranges where there is a node.
+ *
+ * @what, @least: for a message: what the number is, and what min stands for
+ */
+struct range {
+	uint64_t min;
+	uint64_t max;
+	const char *what;
+	const char *least;
+};
+
+#define RANGE(node, what, least)                                               \
+	{                                                                      \
+		node##_MIN, node##_MAX, what, least                            \
+	}
+
+static const struct range ranges[NR_KEYS] = {
+	[KEY_GPU] = RANGE(VGPU_NODE_GPU, "the index of a GPU, ", ""),
+	[KEY_WEIGHT] = RANGE(VGPU_NODE_WEIGHT, "", ""),
+	[KEY_CAP] = RANGE(VGPU_NODE_CAP, "per cent of one GPU, ", " (none)"),
+	[KEY_MAX_BUFFERS] = RANGE(VGPU_NODE_QUOTA_BUFFERS, "", ""),
+	[KEY_MAX_MAPPED_PAGES] = RANGE(VGPU_NODE_QUOTA_PAGES, "", ""),
+	[KEY_MPS] = {0, 1, "", ""},
+	[KEY_DEVID] = {0, DEVICE_LINE_DEVID_MAX, "", ""},
+};
+
 static bool __attribute__((format(printf, 2, 3)))
 fail(char err[DEVICE_LINE_ERR], const char *fmt, ...)
 {
@@ -59,12 +86,17 @@ static bool bad(const struct item *it, char err[DEVICE_LINE_ERR],
 		    vgpu_show(value, it->value, it->value_len), want);
 }
 
-static bool take_uint(const struct item *it, uint64_t min, uint64_t max,
-		      uint64_t *out, char err[DEVICE_LINE_ERR],
-		      const char *want)
+static bool take_uint(const struct item *it, const struct range *range,
+		      uint64_t *out, char err[DEVICE_LINE_ERR])
 {
-	if (vgpu_parse_uint(it->value, it->value_len, max, out) && *out >= min)
+	char want[DEVICE_LINE_ERR];
+
+	if (vgpu_parse_uint(it->value, it->value_len, range->max, out) &&
+	    *out >= range->min)
 		return true;
+	snprintf(want, sizeof(want), "must be %s%" PRIu64 "%s %s %" PRIu64,
+		 range->what, range->min, range->least,
+		 range->max - range->min == 1 ? "or" : "to", range->max);
 	return bad(it, err, want);
 }
 
@@ -85,7 +117,7 @@ static bool take_mem(const struct item *it, uint64_t *out,
 			len--;
 		}
 	}
-	if (!vgpu_parse_uint(it->value, len, UINT64_MAX >> shift, &v))
+	if (!vgpu_parse_uint(it->value, len, VGPU_NODE_MEM_MAX >> shift, &v))
 		return bad(it, err,
 			   "must be a number of bytes, or one with K, M, G or "
 			   "T (0: no quota)");
@@ -115,51 +147,38 @@ static bool take_backend(const struct item *it, struct device_line *line,
 static bool take(const struct item *it, enum key key, struct device_line *line,
 		 char err[DEVICE_LINE_ERR])
 {
-	uint64_t v = 0;
-	bool ok = true;
+	uint64_t v;
 
+	if (key == KEY_MEM)
+		return take_mem(it, &line->mem, err);
+	if (key == KEY_BACKEND)
+		return take_backend(it, line, err);
+	if (!take_uint(it, &ranges[key], &v, err))
+		return false;
 	switch (key) {
 	case KEY_GPU:
-		ok = take_uint(it, VGPU_NODE_GPU_MIN, VGPU_NODE_GPU_MAX, &v,
-			       err, "must be the index of a GPU, 0 to 65535");
 		line->gpu = v;
 		break;
-	case KEY_MEM:
-		return take_mem(it, &line->mem, err);
 	case KEY_WEIGHT:
-		ok = take_uint(it, VGPU_NODE_WEIGHT_MIN, VGPU_NODE_WEIGHT_MAX,
-			       &v, err, "must be 1 to 65535");
 		line->weight = v;
 		break;
 	case KEY_CAP:
-		ok = take_uint(it, VGPU_NODE_CAP_MIN, VGPU_NODE_CAP_MAX, &v,
-			       err,
-			       "must be per cent of one GPU, 0 (none) to 100");
 		line->cap = v;
 		break;
 	case KEY_MAX_BUFFERS:
-		ok = take_uint(it, 1, UINT32_MAX, &v, err,
-			       "must be 1 to 4294967295");
 		line->max_buffers = v;
 		break;
 	case KEY_MAX_MAPPED_PAGES:
-		ok = take_uint(it, 1, UINT32_MAX, &v, err,
-			       "must be 1 to 4294967295");
 		line->max_mapped_pages = v;
 		break;
 	case KEY_MPS:
-		ok = take_uint(it, 0, 1, &v, err, "must be 0 or 1");
 		line->mps = v;
 		break;
-	case KEY_DEVID:
-		ok = take_uint(it, 0, DEVICE_LINE_DEVID_MAX, &v, err,
-			       "must be 0 to 65535");
+	default:
 		line->devid = v;
 		break;
-	default:
-		return take_backend(it, line, err);
 	}
-	return ok;
+	return true;
 }
 
 static enum key find_key(const struct item *it)

@@ -180,17 +180,20 @@ static bool read_line(struct xs_handle *xs, xs_transaction_t t,
 	*line = (struct device_line){
 		.gpu = read_uint(xs, t, back, VGPU_NODE_GPU, VGPU_NODE_GPU_MAX,
 				 VGPU_NODE_GPU_DEFAULT),
-		.mem = read_uint(xs, t, back, VGPU_NODE_MEM, UINT64_MAX, 0),
+		.mem = read_uint(xs, t, back, VGPU_NODE_MEM, VGPU_NODE_MEM_MAX,
+				 VGPU_NODE_MEM_DEFAULT),
 		.weight = read_uint(xs, t, back, VGPU_NODE_WEIGHT,
 				    VGPU_NODE_WEIGHT_MAX,
 				    VGPU_NODE_WEIGHT_DEFAULT),
 		.cap = read_uint(xs, t, back, VGPU_NODE_CAP, VGPU_NODE_CAP_MAX,
 				 VGPU_NODE_CAP_DEFAULT),
 		.max_buffers = read_uint(xs, t, back, VGPU_NODE_QUOTA_BUFFERS,
-					 UINT32_MAX, 0),
-		.max_mapped_pages = read_uint(
-			xs, t, back, VGPU_NODE_QUOTA_PAGES, UINT32_MAX, 0),
-		.mps = read_uint(xs, t, back, VGPU_NODE_MPS, 1, 0),
+					 VGPU_NODE_QUOTA_BUFFERS_MAX, 0),
+		.max_mapped_pages =
+			read_uint(xs, t, back, VGPU_NODE_QUOTA_PAGES,
+				  VGPU_NODE_QUOTA_PAGES_MAX, 0),
+		.mps = read_uint(xs, t, back, VGPU_NODE_MPS, 1,
+				 VGPU_NODE_MPS_DEFAULT),
 		.devid = d->devid,
 	};
 	return true;

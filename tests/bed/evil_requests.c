@@ -24,7 +24,10 @@
 
 /* Work that lasts, and how often it is tried whether it does. */
 #define BIG_PAGES 512
-#define TRIES 8
+#define TRIES 6
+
+/* Of the last large add; those before it have the next ones. */
+#define LAST_ID 99u
 
 struct scene {
 	struct evil_link *l;
@@ -330,54 +333,69 @@ static void attack_operands(struct scene *s)
 /* ---- ids and objects in flight ---- */
 
 /*
- * A large add and, right behind it in the same batch, second. Where second is
- * answered first it must have met the add in flight. *met: it has.
+ * Large adds, the last of them with LAST_ID, and right behind them in the same
+ * batch second. Where second is answered before the last add it must have met
+ * it in flight. *met: it has.
  */
-static bool try_behind(struct evil_link *l, const struct vgpu_request *second,
-		       unsigned int allowed, bool *met)
+static bool try_behind(struct evil_link *l, unsigned int before,
+		       const struct vgpu_request *second, unsigned int allowed,
+		       bool *met)
 {
 	struct vgpu_request add =
 		add_request(l, BIG_PAGES * VGPUIF_PAGE_SIZE / 4);
-	bool add_ok = false, second_ok = false;
-	struct vgpu_response rsp[2];
+	bool second_ok = false;
+	struct vgpu_response rsp;
+	uint64_t done = 0; /* bit n: the add with LAST_ID + n */
+	unsigned int i;
 
-	for (int i = 0; i < 3; i++)
+	for (i = 0; i < 3; i++)
 		add.u.builtin.operand[i].handle = FREE_HANDLE;
-	add.id = 99;
+	for (i = 1; i <= before; i++) {
+		add.id = LAST_ID + i;
+		link_put(l, &add);
+	}
+	add.id = LAST_ID;
 	link_put(l, &add);
 	link_put(l, second);
 	link_kick(l);
-	if (!link_get(l, &rsp[0]) || !link_get(l, &rsp[1]))
-		return false;
-	for (int i = 0; i < 2; i++) {
-		if (rsp[i].op == VGPU_OP_BUILTIN) {
-			add_ok =
-				rsp[i].id == 99 && rsp[i].status == VGPU_RSP_OK;
+	for (i = 0; i < before + 2; i++) {
+		if (!link_get(l, &rsp))
+			return false;
+		if (rsp.op == VGPU_OP_BUILTIN) {
+			if (!rsp.status && rsp.id - LAST_ID <= before)
+				done |= 1ull << (rsp.id - LAST_ID);
 			continue;
 		}
-		*met = allowed >> rsp[i].status & 1;
-		second_ok = rsp[i].id == second->id &&
-			    (*met || (i == 1 && rsp[i].status == VGPU_RSP_OK));
+		*met = allowed >> rsp.status & 1 && !(done & 1);
+		second_ok = rsp.id == second->id &&
+			    (*met || (i == before + 1 && !rsp.status));
 	}
-	return add_ok && second_ok;
+	return second_ok && done == (2ull << before) - 1;
 }
 
-/* Again where the add was done too soon: the backend may stand still. */
+/*
+ * Again, behind twice as many, where the adds were done too soon: this program
+ * or the backend may stand still.
+ */
 static void behind_a_large_add(struct scene *s, struct vgpu_request second,
 			       unsigned int allowed, const char *what)
 {
 	struct evil_link *l = s->l;
 	struct evil_buffer big;
 	struct vgpu_request map, unmap;
+	unsigned int before;
 	bool ok = true, met = false;
 
 	buffer_make(l, &big, FREE_HANDLE, BIG_PAGES, true);
-	second.id = second.op == VGPU_OP_BUFFER_UNMAP ? 98 : 99;
+	second.id = LAST_ID - (second.op == VGPU_OP_BUFFER_UNMAP);
 	for (int i = 0; i < TRIES && ok && !met; i++) {
 		map = buffer_map_request(&big, 0);
 		if (!i || second.op == VGPU_OP_BUFFER_UNMAP)
 			ok = !link_call(l, &map);
-		ok = ok && try_behind(l, &second, allowed, &met);
+		before = 1u << i;
+		if (before > RING_SIZE(&l->ring) - 2)
+			before = RING_SIZE(&l->ring) - 2;
+		ok = ok && try_behind(l, before, &second, allowed, &met);
 	}
 	tap(ok, "%s: answered as it must be, and the first one goes on", what);
 	tap(met, "%s: while that is in flight", what);

@@ -13,7 +13,7 @@
  */
 	.set SELF, 0x100000
 	.set KERNEL, 0x1000000		/* where vmlinux is linked to be */
-	.set INITRD, 0x8000000
+	.set INITRD, 0x6000000
 	.set PML4, SELF + 0x10000	/* until the kernel has tables of its own */
 	.set PDPT, PML4 + 0x1000
 	.set PD, PML4 + 0x2000

@@ -151,29 +151,6 @@ struct vgpufront_sqe add(uint64_t user_data, uint32_t a, uint32_t b, uint32_t c,
 	};
 }
 
-struct vgpufront_sqe long_work(uint64_t user_data, uint32_t handle,
-			       unsigned int level)
-{
-	static struct sgemm params[LONG_LEVELS];
-	const uint32_t n = 64u << level;
-	struct sgemm *p = &params[level];
-	struct vgpufront_sqe sqe = {
-		.user_data = user_data,
-		.op = VGPUFRONT_OP_BUILTIN,
-		.builtin = {.kernel = KERNEL_SGEMM,
-			    .param_len = sizeof(*p),
-			    .params = (uintptr_t)p},
-	};
-
-	*p = (struct sgemm){.shape = {n, n, n, n, n, n}, .alpha = 1};
-	for (unsigned int i = 0; i < 3; i++)
-		sqe.builtin.operand[i] = (struct vgpufront_operand){
-			.handle = handle,
-			.count = n * n,
-			.offset = (uint64_t)i * n * n * 4};
-	return sqe;
-}
-
 struct vgpufront_sqe request(uint64_t user_data, uint8_t op)
 {
 	return (struct vgpufront_sqe){.user_data = user_data, .op = op};

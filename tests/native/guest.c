@@ -4,6 +4,7 @@
  */
 #include "guest.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,7 +158,7 @@ bool neighbour_end(void)
 	return ok;
 }
 
-bool neighbour_works(void)
+int neighbour_works(void)
 {
 	const uint32_t a = VGPU_HANDLE_MEM | 1, b = VGPU_HANDLE_MEM | 2;
 	struct vgpu_request req[] = {
@@ -173,12 +174,14 @@ bool neighbour_works(void)
 		{.op = VGPU_OP_MEM_FREE, .u.handle = {.handle = a}},
 		{.op = VGPU_OP_MEM_FREE, .u.handle = {.handle = b}},
 	};
-	struct vgpu_response rsp;
-	bool ok = true;
+	int status = VGPU_RSP_OK;
 
-	for (size_t i = 0; i < sizeof(req) / sizeof(req[0]); i++)
-		ok &= front_call(&neighbour, &req[i], &rsp) == VGPU_RSP_OK;
-	return ok;
+	for (size_t i = 0;
+	     i < sizeof(req) / sizeof(req[0]) && status == VGPU_RSP_OK; i++)
+		status = front_call(&neighbour, &req[i], NULL);
+	if (status == VGPU_RSP_OK)
+		return 0;
+	return status == VGPU_RSP_TIMEOUT ? -ETIME : -EIO;
 }
 
 pid_t neighbour_worker(void)

@@ -49,8 +49,11 @@ void guest_show_log(void);
  */
 bool neighbour_begin(void);
 bool neighbour_end(void);
-/* Its memory is allocated, filled, copied and freed; false: some of it failed. */
-bool neighbour_works(void);
+/*
+ * Its memory is allocated, filled, copied and freed. 0; or -ETIME where the first
+ * of it that failed exceeded its time limit, else -EIO.
+ */
+int neighbour_works(void);
 pid_t neighbour_worker(void);
 
 #endif /* NATIVE_GUEST_H */

@@ -7,8 +7,8 @@
  * has charged while all had work waiting. What a worker that stands still loses is
  * made up for in the turns that follow, as long as it is less than a slice. On a
  * machine that is busy with other things one may stand still for longer, and a
- * share is another one then; so looks that are not right are followed by longer
- * ones, and by others with longer slices. Worlds as in path.h.
+ * share is another one for a while; so one that is not right is looked at for
+ * longer. Worlds as in path.h.
  */
 #include "path.h"
 
@@ -44,18 +44,13 @@ static struct front other[MAX_GUESTS - 1];
 static struct load load[MAX_GUESTS];
 static unsigned int guests;
 
-static int begin_with(const char *slice_us)
-{
-	const char *const options[] = {"--slice-us", slice_us, NULL};
-
-	guests = 0;
-	return path_begin_with("cpu", options);
-}
-
 static int begin(void **state)
 {
+	static const char *const options[] = {"--slice-us", "10000", NULL};
+
 	(void)state;
-	return begin_with("10000");
+	guests = 0;
+	return path_begin_with("cpu", options);
 }
 
 static uint64_t now_ns(void)
@@ -221,21 +216,12 @@ static void charged(uint64_t used_ns[MAX_GUESTS])
 }
 
 #define MS 1000000ull
-#define LOOKS 3
 #define TOLERANCE 0.05
 
-/* At the first of these, unless the machine is too busy for it. */
-static const struct pace {
-	const char *slice_us;
-	uint64_t look_ns;
-	uint32_t floats;
-} paces[] = {
-	{"10000", 500 * MS, ADD_FLOATS},
-	{"100000", 5000 * MS, 4 * ADD_FLOATS},
-	{"400000", 20000 * MS, 4 * ADD_FLOATS},
-};
+/* Since the first one began. */
+static const uint64_t look_ns[] = {500 * MS, 2000 * MS, 8000 * MS, 20000 * MS};
 
-#define PACES (sizeof(paces) / sizeof(paces[0]))
+#define LOOKS (sizeof(look_ns) / sizeof(look_ns[0]))
 
 static bool is_about(double is, double want)
 {
@@ -243,35 +229,30 @@ static bool is_about(double is, double want)
 }
 
 /* Each one's part of what was charged while all were busy. */
-static bool look_at_parts(const double want[MAX_GUESTS], double is[MAX_GUESTS],
-			  uint64_t ns)
-{
-	uint64_t before[MAX_GUESTS], after[MAX_GUESTS], sum = 0;
-	bool right = true;
-
-	charged(before);
-	all_busy_for(ns);
-	charged(after);
-	for (unsigned int i = 0; i < guests; i++)
-		sum += after[i] - before[i];
-	for (unsigned int i = 0; i < guests; i++) {
-		is[i] = (double)(after[i] - before[i]) / (double)sum;
-		right &= is_about(is[i], want[i]);
-	}
-	return right;
-}
-
-static bool parts_are(const struct pace *pace, double a, double b, double c)
+static void parts_are(double a, double b, double c)
 {
 	const double want[MAX_GUESTS] = {a, b, c};
+	uint64_t before[MAX_GUESTS], after[MAX_GUESTS], sum;
+	const uint64_t start = now_ns();
 	double is[MAX_GUESTS] = {0};
+	bool right = false;
 
-	for (int i = 0; i < LOOKS; i++)
-		if (look_at_parts(want, is, pace->look_ns << i))
-			return true;
-	print_message("# slices of %s us: parts are %.3f %.3f %.3f\n",
-		      pace->slice_us, is[0], is[1], is[2]);
-	return false;
+	charged(before);
+	for (unsigned int look = 0; look < LOOKS && !right; look++) {
+		while (now_ns() < start + look_ns[look])
+			all_busy();
+		charged(after);
+		sum = 0;
+		for (unsigned int i = 0; i < guests; i++)
+			sum += after[i] - before[i];
+		right = true;
+		for (unsigned int i = 0; i < guests; i++) {
+			is[i] = (double)(after[i] - before[i]) / (double)sum;
+			right &= is_about(is[i], want[i]);
+		}
+	}
+	if (!right)
+		fail_msg("parts are %.3f %.3f %.3f", is[0], is[1], is[2]);
 }
 
 /* The part of so much time that one guest alone is charged. */
@@ -306,61 +287,35 @@ static void three_at_once_and_all_exact(void **state)
 	all_leave();
 }
 
-static void at_some_pace(bool (*shares_are)(const struct pace *pace))
-{
-	bool right = false;
-
-	for (unsigned int i = 0; i < PACES && !right; i++) {
-		begin_with(paces[i].slice_us);
-		right = shares_are(&paces[i]);
-		all_leave();
-		assert_int_equal(path_end(NULL), 0);
-	}
-	assert_true(right);
-}
-
-static bool by_weight(const struct pace *pace)
+static void weights_are_shares(void **state)
 {
 	static const char *const heavy[] = {"weight", "512", NULL};
 	static const char *const heaviest[] = {"weight", "768", NULL};
 
-	first_guest(pace->floats);
-	next_guest(8, heavy, pace->floats);
-	if (!parts_are(pace, 1. / 3, 2. / 3, 0))
-		return false;
-	/* And the third one comes, as heavy as both. */
-	next_guest(9, heaviest, pace->floats);
-	return parts_are(pace, 1. / 6, 1. / 3, 1. / 2);
-}
-
-static void weights_are_shares(void **state)
-{
 	(void)state;
-	at_some_pace(by_weight);
-}
-
-static bool by_weights_that_change(const struct pace *pace)
-{
-	first_guest(pace->floats);
-	next_guest(8, no_nodes, pace->floats);
-	if (!parts_are(pace, 1. / 2, 1. / 2, 0))
-		return false;
-	world_set(&w, 8, 0, "weight", "1024");
-	if (!parts_are(pace, 1. / 5, 4. / 5, 0))
-		return false;
-	assert_true(path_log_says("event=config", "node=weight value=1024"));
-	/* A slip of the hand. */
-	world_set(&w, 8, 0, "weight", "0");
-	if (!parts_are(pace, 1. / 5, 4. / 5, 0))
-		return false;
-	assert_true(path_log_says("event=config", "kept=1024"));
-	return true;
+	first_guest(ADD_FLOATS);
+	next_guest(8, heavy, ADD_FLOATS);
+	parts_are(1. / 3, 2. / 3, 0);
+	/* And the third one comes, as heavy as both. */
+	next_guest(9, heaviest, ADD_FLOATS);
+	parts_are(1. / 6, 1. / 3, 1. / 2);
+	all_leave();
 }
 
 static void weights_change_while_they_run(void **state)
 {
 	(void)state;
-	at_some_pace(by_weights_that_change);
+	first_guest(ADD_FLOATS);
+	next_guest(8, no_nodes, ADD_FLOATS);
+	parts_are(1. / 2, 1. / 2, 0);
+	world_set(&w, 8, 0, "weight", "1024");
+	parts_are(1. / 5, 4. / 5, 0);
+	assert_true(path_log_says("event=config", "node=weight value=1024"));
+	/* A slip of the hand. */
+	world_set(&w, 8, 0, "weight", "0");
+	parts_are(1. / 5, 4. / 5, 0);
+	assert_true(path_log_says("event=config", "kept=1024"));
+	all_leave();
 }
 
 #define CAP_LOOKS 8
@@ -562,8 +517,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SHARE_TEST(three_at_once_and_all_exact),
-		cmocka_unit_test(weights_are_shares),
-		cmocka_unit_test(weights_change_while_they_run),
+		SHARE_TEST(weights_are_shares),
+		SHARE_TEST(weights_change_while_they_run),
 		SHARE_TEST(cap_holds),
 		SHARE_TEST(who_dies_on_the_gpu_frees_it),
 		SHARE_TEST(guest_that_is_destroyed_frees_it),

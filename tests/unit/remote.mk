@@ -19,6 +19,7 @@ $(B)/test/test_remote_address: $(B)/obj/cuda/engined_listen.o
 $(REMOTE_PARTS_TESTS): $(PARTS_OBJS) $(B)/obj/tests/unit/remote_parts.o
 $(REMOTE_SERVER_TESTS): $(B)/obj/tests/unit/remote_served.o | $(B)/bin/vgpu-engined
 $(REMOTE_CLIENT_TESTS): $(B)/obj/tests/unit/remote_script.o | $(B)/bin/vgpu-engined
+$(REMOTE_CLIENT_TESTS): private LDFLAGS += -Wl,--wrap=remote_link_open
 $(filter-out %_address,$(REMOTE_TESTS)): $(B)/obj/tests/unit/remote_peer.o
 
 $(REMOTE_TESTS): $(B)/test/%: $(B)/obj/tests/unit/%.o $(ENGINE_OBJS)

@@ -282,7 +282,8 @@ bool peer_next_job(int fd, struct peer_frame *job)
 		peer_must(job->h.type == REMOTE_PING, "neither JOB nor PING");
 		pong = malloc(sizeof(*pong));
 		peer_make(pong, REMOTE_PONG, job->h.id, NULL, 0);
-		peer_put(fd, pong);
+		/* Who left does not read it. */
+		peer_send(fd, pong, peer_octets(pong), 0);
 		free(pong);
 	}
 }

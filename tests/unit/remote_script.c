@@ -41,7 +41,7 @@ unsigned int nr_connections;
 static pthread_t thread;
 static int listener;
 static _Atomic bool ending;
-static struct remote_engine *opened;
+static _Thread_local bool opening;
 
 void run_script(void *(*script)(void *), void *arg)
 {
@@ -102,21 +102,39 @@ void answer_with(int fd, const struct remote_done *done)
 	peer_put(fd, &done_frame);
 }
 
+bool __real_remote_link_open(struct remote_link *link,
+			     const struct remote_address *addr,
+			     const struct remote_times *times,
+			     uint64_t deadline, int stop_fd,
+			     char reason[VGPU_ENGINE_WHY]);
+bool __wrap_remote_link_open(struct remote_link *link,
+			     const struct remote_address *addr,
+			     const struct remote_times *times,
+			     uint64_t deadline, int stop_fd,
+			     char reason[VGPU_ENGINE_WHY]);
+
+/* On the engine's own thread nothing is opened for the first time. */
+bool __wrap_remote_link_open(struct remote_link *link,
+			     const struct remote_address *addr,
+			     const struct remote_times *times,
+			     uint64_t deadline, int stop_fd,
+			     char reason[VGPU_ENGINE_WHY])
+{
+	return __real_remote_link_open(link, addr, opening ? &patient : times,
+				       deadline, stop_fd, reason);
+}
+
 struct vgpu_engine *open_quick(const struct remote_times *times)
 {
 	struct vgpu_engine *eng;
 
 	why[0] = '\0';
+	opening = true;
 	eng = remote_open(address, times, why);
+	opening = false;
 	if (!eng)
 		fail_msg("%s", why);
-	opened = (struct remote_engine *)eng;
 	return eng;
-}
-
-void change_times(const struct remote_times *times)
-{
-	opened->times = *times;
 }
 
 void expect_refused(const struct remote_times *times, const char *text)
@@ -200,9 +218,9 @@ void submit_all(struct vgpu_engine *eng, struct vgpu_engine_stream *s[3],
 	}
 }
 
-void expect_all_right(const struct remote_times *times)
+void expect_all_right(void)
 {
-	struct vgpu_engine *eng = open_quick(times);
+	struct vgpu_engine *eng = open_quick(&patient);
 	struct vgpu_engine_stream *s[3];
 	struct add add[JOBS];
 
@@ -215,10 +233,9 @@ void expect_all_right(const struct remote_times *times)
 	vgpu_engine_close(eng);
 }
 
-void expect_add(const struct remote_times *times, uint32_t count,
-		uint16_t status)
+void expect_add(uint32_t count, uint16_t status)
 {
-	struct vgpu_engine *eng = open_quick(times);
+	struct vgpu_engine *eng = open_quick(&patient);
 	struct vgpu_engine_stream *s = vgpu_engine_stream_create(eng);
 	struct add add;
 

@@ -73,9 +73,8 @@ static inline uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* However short the times are, it is opened patiently. */
 struct vgpu_engine *open_quick(const struct remote_times *times);
-/* From now on those are the times of the engine that was opened last. */
-void change_times(const struct remote_times *times);
 void expect_refused(const struct remote_times *times, const char *text);
 
 /* A job that counts how often it came back. */
@@ -104,10 +103,9 @@ void add_check(struct add *add, uint16_t status);
 void submit_all(struct vgpu_engine *eng, struct vgpu_engine_stream *s[3],
 		struct add add[JOBS]);
 /* Runs them against the script; all must be right. */
-void expect_all_right(const struct remote_times *times);
+void expect_all_right(void);
 /* Runs one job of so many elements against the script, to that status. */
-void expect_add(const struct remote_times *times, uint32_t count,
-		uint16_t status);
+void expect_add(uint32_t count, uint16_t status);
 
 /* main() of these tests. */
 int run_remote_tests(const struct CMUnitTest *tests, size_t count);

@@ -29,7 +29,6 @@ enum breach {
 	SAYS_ERROR,
 	PONG_TO_NOBODY,
 	INFO_TO_NOBODY,
-	SILENCE,
 	NR_BREACHES
 };
 
@@ -109,29 +108,19 @@ static void *serve_badly(void *arg)
 
 	peer_welcome(fd, "Honest");
 	for (int i = 0; i < 4; i++) {
-		/* From its next frame on: maybe that is silence already. */
-		if (breach == SILENCE && i == 2)
-			change_times(&quick);
-		if (!peer_next_job(fd, &job_frame)) {
-			NEED(breach == SILENCE && i >= 2);
-			break;
-		}
+		NEED(peer_next_job(fd, &job_frame));
 		peer_answer(&job_frame, &done_frame);
 		peer_mark(fd, &done_frame);
 		if (i < 3)
 			NEED(peer_send(fd, &done_frame,
-				       peer_octets(&done_frame), 0) ||
-			     breach == SILENCE);
+				       peer_octets(&done_frame), 0));
 	}
-	peer_mark(fd, &done_frame);
 	peer_send(fd, &done_frame, spoil(breach, &done_frame, fd), 0);
-	/* Those that close do so; who lies or is silent waits to be left. */
+	/* Those that close do so; who lies waits to be left. */
 	if (breach > HALF_ANSWER)
 		await_end(fd);
 	else
 		close(fd);
-	if (breach == SILENCE)
-		change_times(&patient);
 	serve_well(next_client(), 0);
 	return NULL;
 }
@@ -141,7 +130,7 @@ static void test_breaches(void **state)
 	(void)state;
 	for (enum breach breach = 0; breach < NR_BREACHES; breach++) {
 		run_script(serve_badly, &breach);
-		expect_all_right(&patient);
+		expect_all_right();
 		end_script();
 		if (nr_connections != 2)
 			fail_msg("breach %d: %u connections", breach,
@@ -182,7 +171,7 @@ static void test_refusal_inside(void **state)
 {
 	(void)state;
 	run_script(serve_refusal_inside, NULL);
-	expect_add(&patient, 1000, VGPU_RSP_OK);
+	expect_add(1000, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 2);
 }
@@ -221,7 +210,7 @@ static void test_too_early(void **state)
 {
 	(void)state;
 	run_script(serve_too_early, NULL);
-	expect_add(&patient, 5 * 32768, VGPU_RSP_OK);
+	expect_add(5 * 32768, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 2);
 }
@@ -229,12 +218,11 @@ static void test_too_early(void **state)
 /* One job of so many elements. Returns its status. */
 static uint16_t run_add(const struct remote_times *times, uint32_t count)
 {
-	struct vgpu_engine *eng = open_quick(&patient);
+	struct vgpu_engine *eng = open_quick(times);
 	struct vgpu_engine_stream *s = vgpu_engine_stream_create(eng);
 	uint16_t status;
 	struct add add;
 
-	change_times(times);
 	add_make(&add, s, count);
 	status = run_one(eng, &add.t);
 	add_check(&add, status);
@@ -293,17 +281,65 @@ static void test_progress(void **state)
 	assert_true(now_ms() - start > times.give_up / 4);
 }
 
-/*
- * Busy for long, many times the silence that would be its end, but it answers
- * PING. Where it was too late with that it is patiently served by another.
- */
+/* With times that an honest one may exceed: then there is another connection. */
+static void serve_all_well(void)
+{
+	while (is_client())
+		serve_well(next_client(), 0);
+}
+
+/* Stops answering, and reads all that comes. */
+static void *serve_then_silence(void *arg)
+{
+	unsigned int *answers = arg;
+	int fd = next_client();
+
+	peer_welcome(fd, "Honest");
+	while (*answers && peer_next_job(fd, &job_frame)) {
+		peer_answer(&job_frame, &done_frame);
+		peer_mark(fd, &done_frame);
+		if (!peer_send(fd, &done_frame, peer_octets(&done_frame), 0))
+			break;
+		--*answers;
+	}
+	await_end(fd);
+	serve_all_well();
+	return NULL;
+}
+
+/* As in test_progress(). */
+static void test_silence(void **state)
+{
+	struct remote_times times = patient;
+	unsigned int answers;
+	uint16_t status;
+	bool ok;
+
+	(void)state;
+	times.ping = quick.ping;
+	times.silence = quick.silence;
+	do {
+		answers = 3;
+		run_script(serve_then_silence, &answers);
+		status = run_add(&times, 10 * 32768);
+		end_script();
+		ok = status == VGPU_RSP_OK && !answers && nr_connections == 2;
+		times.ping *= 4;
+		times.silence *= 4;
+	} while (!ok && times.silence < PEER_MS / 8);
+	assert_int_equal(status, VGPU_RSP_OK);
+	assert_int_equal(answers, 0);
+	assert_int_equal(nr_connections, 2);
+}
+
+/* Busy for many times the silence that would be its end, but it answers PING. */
 static void *serve_slowly(void *arg)
 {
 	const struct remote_times *times = arg;
 	int fd = next_client();
 	uint64_t end;
 
-	peer_welcome(fd, "Slow");
+	peer_welcome(fd, "Honest");
 	NEED(peer_next_job(fd, &job_frame));
 	end = now_ms() + 8 * times->silence;
 	while (now_ms() < end) {
@@ -312,9 +348,8 @@ static void *serve_slowly(void *arg)
 		if (poll(&pfd, 1, 20) != 1)
 			continue;
 		if (!peer_get(fd, &done_frame)) {
-			change_times(&patient);
 			close(fd);
-			serve_well(next_client(), 0);
+			serve_all_well();
 			return NULL;
 		}
 		NEED(done_frame.h.type == REMOTE_PING);
@@ -322,8 +357,10 @@ static void *serve_slowly(void *arg)
 		peer_send(fd, &done_frame, peer_octets(&done_frame), 0);
 	}
 	peer_answer(&job_frame, &done_frame);
-	peer_put(fd, &done_frame);
+	peer_mark(fd, &done_frame);
+	peer_send(fd, &done_frame, peer_octets(&done_frame), 0);
 	await_end(fd);
+	serve_all_well();
 	return NULL;
 }
 
@@ -331,17 +368,20 @@ static void *serve_slowly(void *arg)
 static void test_slow(void **state)
 {
 	struct remote_times times = patient;
+	uint16_t status;
 
 	(void)state;
 	times.ping = quick.ping;
 	times.silence = quick.silence;
 	do {
 		run_script(serve_slowly, &times);
-		assert_int_equal(run_add(&times, 100), VGPU_RSP_OK);
+		status = run_add(&times, 100);
 		end_script();
 		times.ping *= 4;
 		times.silence *= 4;
-	} while (nr_connections > 1 && times.silence < PEER_MS / 8);
+	} while ((status != VGPU_RSP_OK || nr_connections > 1) &&
+		 times.silence < PEER_MS / 8);
+	assert_int_equal(status, VGPU_RSP_OK);
 	assert_int_equal(nr_connections, 1);
 }
 
@@ -361,7 +401,7 @@ static void test_idle_break(void **state)
 {
 	(void)state;
 	run_script(serve_after_idling, NULL);
-	expect_all_right(&patient);
+	expect_all_right();
 	end_script();
 	assert_int_equal(nr_connections, 2);
 }
@@ -426,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_refusal_inside),
 		cmocka_unit_test(test_too_early),
 		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_idle_break),
 		cmocka_unit_test(test_restarts),

@@ -226,7 +226,7 @@ static void test_dribble(void **state)
 {
 	(void)state;
 	run_script(serve_dribbling, NULL);
-	expect_add(&patient, 40000, VGPU_RSP_OK);
+	expect_add(40000, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 1);
 }

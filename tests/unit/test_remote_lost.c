@@ -22,18 +22,14 @@ static bool info_is_quick(struct vgpu_engine *eng)
 	return false;
 }
 
-/*
- * All jobs come back lost, and so do those submitted afterwards. It is opened as
- * one that waits, whatever it waits for then.
- */
+/* All jobs come back lost, and so do those submitted afterwards. */
 static void expect_all_lost(const struct remote_times *times)
 {
-	struct vgpu_engine *eng = open_quick(&patient);
+	struct vgpu_engine *eng = open_quick(times);
 	struct vgpu_engine_stream *s[3];
 	struct add add[JOBS], late;
 	struct tried fence = {.job = {.op = VGPU_OP_FENCE}};
 
-	change_times(times);
 	submit_all(eng, s, add);
 	reap(eng, JOBS);
 	for (int i = 0; i < JOBS; i++)

@@ -200,7 +200,7 @@ static void test_out_of_order(void **state)
 {
 	(void)state;
 	run_script(serve_out_of_order, NULL);
-	expect_add(&patient, 3 * 32768, VGPU_RSP_OK);
+	expect_add(3 * 32768, VGPU_RSP_OK);
 	end_script();
 	assert_int_equal(nr_connections, 2);
 }

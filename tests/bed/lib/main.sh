@@ -44,7 +44,7 @@ run_test() {
 	mv /bed/log/console/* "$log/" 2>/dev/null
 }
 
-# QEMU 7.2 now and then loses a PVH guest (README.md). Where that is all that was
+# QEMU 7.2 now and then loses a PVH or HVM guest (README.md). Where that is all that was
 # wrong the test runs again, twice at most: a bug of ours comes again.
 run_again() {
 	run_test "$@"

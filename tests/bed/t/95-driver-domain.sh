@@ -68,8 +68,7 @@ lost() {
 }
 
 dd_start pv || exit
-cp "$TMP/state" "$TMP/state.begin"
-leak_baseline
+leak_baseline dd
 dd_state >"$TMP/dd.state"
 cat "$TMP/dd.state"
 
@@ -194,4 +193,3 @@ works pv 'the guest works with dom0'
 guest pv 'echo vgpu-0 >/sys/bus/xen/drivers/vgpufront/unbind && rmmod vgpufront'
 succeeds 'its module can be unloaded: nothing holds it'
 guest_stop pv
-cp "$TMP/state.begin" "$TMP/state"
