@@ -215,19 +215,24 @@ static void test_too_early(void **state)
 	assert_int_equal(nr_connections, 2);
 }
 
-/* One job of so many elements. Returns its status. */
-static uint16_t run_add(const struct remote_times *times, uint32_t count)
+/* One job of so many elements against the script. Returns its status. */
+static uint16_t run_add(void *(*script)(void *), void *arg,
+			const struct remote_times *times, uint32_t count)
 {
-	struct vgpu_engine *eng = open_quick(times);
-	struct vgpu_engine_stream *s = vgpu_engine_stream_create(eng);
+	struct vgpu_engine_stream *s;
+	struct vgpu_engine *eng;
 	uint16_t status;
 	struct add add;
 
+	run_script(script, arg);
+	eng = open_quick(times);
+	s = vgpu_engine_stream_create(eng);
 	add_make(&add, s, count);
 	status = run_one(eng, &add.t);
 	add_check(&add, status);
 	vgpu_engine_stream_destroy(eng, s);
 	vgpu_engine_close(eng);
+	end_script();
 	return status;
 }
 
@@ -271,9 +276,7 @@ static void test_progress(void **state)
 		parts = 40;
 		times.retry = times.retry_max = times.give_up / 20;
 		start = now_ms();
-		run_script(serve_one_each, &parts);
-		status = run_add(&times, 40 * 32768);
-		end_script();
+		status = run_add(serve_one_each, &parts, &times, 40 * 32768);
 		times.give_up *= 4;
 	} while (status != VGPU_RSP_OK && times.give_up < PEER_MS);
 	assert_int_equal(status, VGPU_RSP_OK);
@@ -320,9 +323,8 @@ static void test_silence(void **state)
 	times.silence = quick.silence;
 	do {
 		answers = 3;
-		run_script(serve_then_silence, &answers);
-		status = run_add(&times, 10 * 32768);
-		end_script();
+		status = run_add(serve_then_silence, &answers, &times,
+				 10 * 32768);
 		ok = status == VGPU_RSP_OK && !answers && nr_connections == 2;
 		times.ping *= 4;
 		times.silence *= 4;
@@ -374,9 +376,7 @@ static void test_slow(void **state)
 	times.ping = quick.ping;
 	times.silence = quick.silence;
 	do {
-		run_script(serve_slowly, &times);
-		status = run_add(&times, 100);
-		end_script();
+		status = run_add(serve_slowly, &times, &times, 100);
 		times.ping *= 4;
 		times.silence *= 4;
 	} while ((status != VGPU_RSP_OK || nr_connections > 1) &&
